@@ -1,0 +1,1 @@
+"""Where models come from and go to: files, folders and arrays of other tools."""

@@ -1,0 +1,1 @@
+"""The ideas as pure functions on values: lineage, chunk rule, manifests, coding. No input, no output."""

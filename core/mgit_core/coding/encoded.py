@@ -1,0 +1,160 @@
+"""The frame around an encoded chunk: what a reader must know to get the raw bytes back.
+
+Layout, all integers little-endian::
+
+    u8   header version, 1
+    u8   encoding         how the residue is coded, see Encoding
+    u8   encoding version
+    u8   width            bytes of one item, 1, 2, 4, 8 or 16
+    u8   predictor        what was subtracted first, see Predictor
+    u8   predictor version
+    u16  base count
+    u32  raw size, bytes
+    u32  parameter size, bytes
+    per base: 32 bytes digest, u32 start, u32 stop     byte range of the base's raw bytes
+    predictor parameters
+    payload
+
+An encoding without a prediction has predictor NONE and no base. Bases are named by digest and byte range,
+never by model. A reader refuses versions and numbers that it does not know.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from dataclasses import dataclass
+
+from mgit_core.digest import Digest
+from mgit_core.errors import CorruptError, ErrorReason
+
+__all__ = ["BaseRange", "EncodedChunk", "Encoding", "Predictor"]
+
+_HEADER = struct.Struct("<BBBBBBHII")
+_BASE = struct.Struct("<32sII")
+_HEADER_VERSION = 1
+_MAX_BASES = 64
+_MAX_RAW_BYTES = 1 << 24
+_WIDTHS = frozenset({1, 2, 4, 8, 16})
+
+
+class Encoding(enum.IntEnum):
+    """How the bytes, or what a prediction left of them, are coded. Numbers are part of the format."""
+
+    RAW = 0
+    ZSTD = 1
+    PLANES_ZSTD = 2
+
+
+class Predictor(enum.IntEnum):
+    """What was subtracted before coding. Numbers are part of the format."""
+
+    NONE = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BaseRange:
+    """A byte range of another chunk's raw bytes that a prediction starts from."""
+
+    digest: Digest
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedChunk:
+    """A chunk as it is stored.
+
+    Attributes:
+        encoding: Number of the encoding; may be one that this version does not know.
+        encoding_version: Version of the encoding, from 1.
+        width: Bytes of one item.
+        raw_size: Bytes of the raw chunk.
+        payload: What the encoding wrote.
+        predictor: Number of the predictor; 0 means none.
+        predictor_version: Version of the predictor, from 1; 0 without one.
+        bases: What the predictor starts from, in its order.
+        parameters: What else the predictor needs.
+    """
+
+    encoding: int
+    width: int
+    raw_size: int
+    payload: bytes
+    encoding_version: int = 1
+    predictor: int = Predictor.NONE
+    predictor_version: int = 0
+    bases: tuple[BaseRange, ...] = ()
+    parameters: bytes = b""
+
+    def to_bytes(self) -> bytes:
+        """Header, bases, parameters and payload in one piece."""
+        header = _HEADER.pack(
+            _HEADER_VERSION,
+            self.encoding,
+            self.encoding_version,
+            self.width,
+            self.predictor,
+            self.predictor_version,
+            len(self.bases),
+            self.raw_size,
+            len(self.parameters),
+        )
+        bases = b"".join(_BASE.pack(base.digest, base.start, base.stop) for base in self.bases)
+        return b"".join((header, bases, self.parameters, self.payload))
+
+    @classmethod
+    def from_bytes(cls, content: bytes | memoryview) -> EncodedChunk:
+        """The chunk that ``content`` frames. Payload and parameters are copied out of ``content``.
+
+        Raises:
+            CorruptError: CHUNK_CORRUPT for a frame that is too short or lies about its sizes;
+                UNKNOWN_FORMAT_VERSION for a later header version.
+        """
+        view = memoryview(content)
+        if len(view) < _HEADER.size:
+            raise _corrupt(f"{len(view)} bytes are fewer than a header")
+        (
+            version,
+            encoding,
+            encoding_version,
+            width,
+            predictor,
+            predictor_version,
+            base_count,
+            raw_size,
+            extra,
+        ) = _HEADER.unpack_from(view)
+        if version != _HEADER_VERSION:
+            raise CorruptError(
+                ErrorReason.UNKNOWN_FORMAT_VERSION,
+                f"A chunk header of version {_HEADER_VERSION} was wanted; found version {version}.",
+            )
+        payload_at = _HEADER.size + base_count * _BASE.size + extra
+        if (
+            width not in _WIDTHS
+            or base_count > _MAX_BASES
+            or raw_size > _MAX_RAW_BYTES
+            or payload_at > len(view)
+        ):
+            raise _corrupt(
+                f"width {width}, {base_count} bases, {raw_size} raw bytes, {extra} parameter bytes"
+            )
+        bases = tuple(
+            BaseRange(*_BASE.unpack_from(view, _HEADER.size + at * _BASE.size)) for at in range(base_count)
+        )
+        return cls(
+            encoding=encoding,
+            encoding_version=encoding_version,
+            width=width,
+            raw_size=raw_size,
+            predictor=predictor,
+            predictor_version=predictor_version,
+            bases=bases,
+            parameters=bytes(view[payload_at - extra : payload_at]),
+            payload=bytes(view[payload_at:]),
+        )
+
+
+def _corrupt(found: str) -> CorruptError:
+    return CorruptError(ErrorReason.CHUNK_CORRUPT, f"An encoded chunk has a header that cannot be: {found}.")

@@ -1,0 +1,191 @@
+"""Ports to stored content. All are synchronous, safe to call from several threads, and may block."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from typing_extensions import Buffer
+
+from mgit_core.coding.encoded import EncodedChunk
+from mgit_core.digest import Digest, DigestAlgorithm
+from mgit_core.files import FileList
+from mgit_core.manifest import Manifest
+
+__all__ = ["ChunkReader", "ChunkStore", "ChunkWriter", "ParameterStore", "StoreUsage"]
+
+
+class ChunkReader(Protocol):
+    """Reads raw chunks by digest; all that the Zarr face asks for."""
+
+    def read(self, digest: Digest) -> bytes:
+        """The raw bytes of a chunk, verified against ``digest``.
+
+        Raises:
+            NotFoundError: CHUNK_NOT_FOUND, after a listing of the indexes begun after the miss.
+            CorruptError: CHUNK_CORRUPT, naming the digest.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreUsage:
+    """Bytes of a store's folder, as ``du --apparent-size`` counts them, by what they are for.
+
+    Attributes:
+        pack_bytes: Packs.
+        index_bytes: Indexes.
+        manifest_bytes: Manifests.
+        other_bytes: The rest: root, file lists, temporary files, folders as ``du`` counts them.
+        chunk_count: Indexed chunks.
+    """
+
+    pack_bytes: int
+    index_bytes: int
+    manifest_bytes: int
+    other_bytes: int
+    chunk_count: int
+
+
+class ChunkWriter(abc.ABC):
+    """Writes new chunks. Nothing is visible or durable before ``seal``.
+
+    As a context manager it seals on a normal exit *and* on an error, since what was verified stays useful
+    for the next try; a failing seal inside an error is chained to it.
+    """
+
+    @abc.abstractmethod
+    def write(self, content: Buffer, *, width: int, digest: Digest | None = None) -> Digest:
+        """Encode and append one chunk, unless this writer or the store has it already. Thread-safe.
+
+        Args:
+            content: Raw little-endian bytes, 1 MiB at most.
+            width: Bytes of one item, which is how many byte planes are tried; 1 for files.
+            digest: What the sender says the digest is.
+
+        Returns:
+            The digest of ``content``.
+
+        Raises:
+            InvalidArgumentError: DIGEST_MISMATCH; the chunk was not kept.
+            ResourceExhaustedError: DISK_FULL.
+        """
+
+    @abc.abstractmethod
+    def write_encoded(self, digest: Digest, encoded: EncodedChunk) -> None:
+        """Append a chunk as another store encoded it; it is decoded and verified first. Thread-safe.
+
+        Raises:
+            CorruptError: CHUNK_CORRUPT, if it does not decode to ``digest``.
+        """
+
+    @abc.abstractmethod
+    def seal(self) -> None:
+        """Make everything written durable and visible: first the pack, then its index. Idempotent.
+
+        Raises:
+            ResourceExhaustedError: DISK_FULL.
+        """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.seal()
+
+
+class ChunkStore(abc.ABC):
+    """Immutable chunks by digest."""
+
+    @property
+    @abc.abstractmethod
+    def algorithm(self) -> DigestAlgorithm:
+        """The digest algorithm, fixed when the store was made."""
+
+    @abc.abstractmethod
+    def find_missing(self, digests: Sequence[Digest]) -> list[Digest]:
+        """Those of ``digests`` that have no usable copy, each once, in order of first occurrence."""
+
+    @abc.abstractmethod
+    def read(self, digest: Digest) -> bytes:
+        """As ``ChunkReader.read``."""
+
+    @abc.abstractmethod
+    def read_many(self, digests: Iterable[Digest]) -> Iterator[bytes]:
+        """The raw bytes of each chunk, in order, verified; reads ahead on all cores, a few chunks each.
+
+        Raises:
+            NotFoundError: CHUNK_NOT_FOUND.
+            CorruptError: CHUNK_CORRUPT.
+        """
+
+    @abc.abstractmethod
+    def read_encoded(self, digest: Digest) -> EncodedChunk:
+        """The chunk as it is stored, not decoded and not verified.
+
+        Raises:
+            NotFoundError: CHUNK_NOT_FOUND.
+            CorruptError: CHUNK_CORRUPT or UNKNOWN_FORMAT_VERSION.
+        """
+
+    @abc.abstractmethod
+    def open_writer(self) -> ChunkWriter:
+        """A writer of new chunks; several may be open at once."""
+
+    @abc.abstractmethod
+    def stored_sizes(self, digests: Sequence[Digest]) -> list[int]:
+        """Bytes in a pack of each chunk, headers included, 0 for one that is missing."""
+
+    @abc.abstractmethod
+    def refresh(self) -> None:
+        """Look for chunks that other processes added or removed."""
+
+
+class ParameterStore(abc.ABC):
+    """Manifests and file lists. Each write makes an object of its own; the graph says which one counts."""
+
+    @abc.abstractmethod
+    def write_manifest(self, manifest: Manifest) -> str:
+        """Store the manifest durably and return its object key.
+
+        Raises:
+            ResourceExhaustedError: DISK_FULL.
+        """
+
+    @abc.abstractmethod
+    def read_manifest(self, key: str) -> Manifest:
+        """The manifest under ``key``, its digest verified against the key.
+
+        Raises:
+            NotFoundError: OBJECT_NOT_FOUND.
+            CorruptError: MANIFEST_CORRUPT.
+        """
+
+    @abc.abstractmethod
+    def write_file_list(self, files: FileList) -> str:
+        """Store the file list durably and return its object key.
+
+        Raises:
+            ResourceExhaustedError: DISK_FULL.
+        """
+
+    @abc.abstractmethod
+    def read_file_list(self, key: str) -> FileList:
+        """The file list under ``key``, its digest verified against the key.
+
+        Raises:
+            NotFoundError: OBJECT_NOT_FOUND.
+            CorruptError: MANIFEST_CORRUPT.
+        """
+
+    @abc.abstractmethod
+    def usage(self) -> StoreUsage:
+        """What the whole store takes, chunks included; walks its folder."""

@@ -1,0 +1,358 @@
+"""Ports to the lineage graph. All are asynchronous; every mutating method is one transaction.
+
+A mutation with a ``RequestKey`` is idempotent: the same key returns the first answer for 7 days, the same id
+with another arguments digest raises ConflictError REQUEST_ID_REUSED. Every method may raise
+UnavailableError NEO4J_UNAVAILABLE or TRANSACTION_CONFLICT, UnauthenticatedError NEO4J_CREDENTIALS_WRONG, and
+DeadlineExceededError; after any error nothing of the mutation is visible.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from mgit_core.digest import Digest
+from mgit_core.lineage import (
+    CommittedModel,
+    Direction,
+    Model,
+    ModelCommit,
+    ModelSummary,
+    ParentLink,
+    ProvenanceEdge,
+    Relation,
+    RequestKey,
+    RevisionEdge,
+    Tag,
+)
+from mgit_core.names import Reference
+
+__all__ = [
+    "ContentQueries",
+    "DuplicateGroup",
+    "Edges",
+    "GraphCounts",
+    "Models",
+    "Page",
+    "RelatedModel",
+    "StoreBinding",
+    "Tags",
+    "TensorUse",
+    "Traversal",
+    "TraversalQuery",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What part of an ordered list is wanted.
+
+    Attributes:
+        size: Largest number of rows, from 1 to 1,000.
+        after: Key of the last row already seen; None for the beginning.
+    """
+
+    size: int = 100
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraversalQuery:
+    """Which relatives of a model are wanted.
+
+    Attributes:
+        uid: Where the traversal starts; the model itself is not in the answer.
+        direction: Towards ancestors or descendants.
+        relations: Edges to follow; empty means all.
+        max_depth: Largest number of hops on the shortest path; None means no bound.
+        limit: Largest number of models; None means all.
+    """
+
+    uid: str
+    direction: Direction
+    relations: tuple[Relation, ...] = ()
+    max_depth: int | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelatedModel:
+    """A relative with the hops of the shortest path to it."""
+
+    model: ModelSummary
+    hops: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorUse:
+    """A model that holds a tensor, and under which parameter name."""
+
+    model: ModelSummary
+    parameter: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuplicateGroup:
+    """Present models with one parameter set, oldest first.
+
+    Attributes:
+        digest: Digest of the parameter set.
+        models: Two models or more.
+    """
+
+    digest: Digest
+    models: tuple[ModelSummary, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphCounts:
+    """Sizes of the graph.
+
+    Attributes:
+        models: Present models.
+        edges: Provenance edges.
+        tensors: Distinct tensors of present models.
+        logical_bytes: Bytes of all tensors and attached files of all present models.
+    """
+
+    models: int
+    edges: int
+    tensors: int
+    logical_bytes: int
+
+
+class Models(abc.ABC):
+    """Models and their versions."""
+
+    @abc.abstractmethod
+    async def commit(self, commit: ModelCommit, request: RequestKey | None = None) -> CommittedModel:
+        """Make one model visible, with everything that belongs to it. This is the commit.
+
+        The version number is one more than the highest ever given under the name, case ignored.
+
+        Raises:
+            NotFoundError: PARENT_NOT_FOUND, or MODEL_NOT_FOUND for ``previous``.
+            FailedPreconditionError: MODEL_REMOVED for a removed ``previous``.
+            ConflictError: REQUEST_ID_REUSED; INVALID_NAME differs in case is InvalidArgumentError.
+            UnavailableError: UPLOAD_STALE, if the epoch moved since the draft.
+        """
+
+    @abc.abstractmethod
+    async def commit_batch(self, commits: Sequence[ModelCommit]) -> list[CommittedModel]:
+        """Up to 1,000 models in one transaction, all or none; a parent may stand earlier in the batch.
+
+        Raises:
+            As ``commit``, and InvalidArgumentError INVALID_ARGUMENT for more than 1,000.
+        """
+
+    @abc.abstractmethod
+    async def get(self, reference: Reference) -> Model:
+        """The model that ``reference`` names. ``latest`` is the highest version not removed.
+
+        A removed model is returned, with its state, if it is named by uid or number.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND, or TAG_NOT_FOUND.
+        """
+
+    @abc.abstractmethod
+    async def list_latest(self, page: Page, *, prefix: str = "", type_name: str | None = None) -> list[Model]:
+        """The latest present version of each name, by name; ``page.after`` is a name.
+
+        Args:
+            page: Which part.
+            prefix: Only names that begin so, case ignored.
+            type_name: Only models of this type.
+        """
+
+    @abc.abstractmethod
+    async def list_versions(self, name: str, page: Page) -> list[Model]:
+        """All versions of a name, removed ones too, newest first; ``page.after`` is a number as text.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND, if the name was never used.
+        """
+
+    @abc.abstractmethod
+    async def remove(self, uid: str, request: RequestKey | None = None) -> Model:
+        """Remove a model; returns it as it was, with its parameters. Removing it again returns the tombstone.
+
+        A tombstone (state removed, no parameters) stays if a provenance or version edge touches the model;
+        its number is never given again in either case. Tags that point to it are deleted with it.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND.
+        """
+
+
+class Tags(abc.ABC):
+    """Names for versions, unique within a model name, case-sensitive."""
+
+    @abc.abstractmethod
+    async def put(self, uid: str, tag: str, *, force: bool = False, request: RequestKey | None = None) -> Tag:
+        """Point ``tag`` of the model's name to the model; a no-op if it does already.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND.
+            FailedPreconditionError: MODEL_REMOVED.
+            ConflictError: TAG_MOVED, if it points to another model and ``force`` is false.
+        """
+
+    @abc.abstractmethod
+    async def delete(self, name: str, tag: str, request: RequestKey | None = None) -> Tag:
+        """Delete a tag; returns what it was.
+
+        Raises:
+            NotFoundError: TAG_NOT_FOUND.
+        """
+
+    @abc.abstractmethod
+    async def list(self, name: str) -> list[Tag]:
+        """Tags of a model name, sorted; empty if there are none."""
+
+
+class Edges(abc.ABC):
+    """Edges after the fact. The graph of provenance and version edges together stays acyclic."""
+
+    @abc.abstractmethod
+    async def link(
+        self, child_uid: str, link: ParentLink, request: RequestKey | None = None
+    ) -> ProvenanceEdge:
+        """Add a provenance edge behind the child's other parents.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND, or PARENT_NOT_FOUND.
+            AlreadyExistsError: EDGE_EXISTS for the same child, parent and relation.
+            ConflictError: CYCLE, with the path that it would close.
+        """
+
+    @abc.abstractmethod
+    async def unlink(
+        self, child_uid: str, parent_uid: str, relation: Relation | None, request: RequestKey | None = None
+    ) -> list[ProvenanceEdge]:
+        """Delete the edge of this relation, or all between the two; returns what was deleted.
+
+        Raises:
+            NotFoundError: EDGE_NOT_FOUND.
+        """
+
+    @abc.abstractmethod
+    async def link_revision(
+        self, newer_uid: str, older_uid: str, request: RequestKey | None = None
+    ) -> RevisionEdge:
+        """Add a version edge.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND.
+            AlreadyExistsError: EDGE_EXISTS, if the newer model has a version edge already.
+            ConflictError: CYCLE.
+        """
+
+    @abc.abstractmethod
+    async def unlink_revision(
+        self, newer_uid: str, older_uid: str, request: RequestKey | None = None
+    ) -> RevisionEdge:
+        """Delete a version edge.
+
+        Raises:
+            NotFoundError: EDGE_NOT_FOUND.
+        """
+
+
+class Traversal(abc.ABC):
+    """Questions over the lineage. Tombstones count as models; each model comes once, on any DAG."""
+
+    @abc.abstractmethod
+    def uids(self, query: TraversalQuery) -> AsyncIterator[list[str]]:
+        """Relatives as uids in slices of some thousands, in no order; the cheapest form.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND, at the first step.
+        """
+
+    @abc.abstractmethod
+    def relatives(self, query: TraversalQuery) -> AsyncIterator[list[RelatedModel]]:
+        """Relatives with hops, by hops and then uid, in slices.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND, at the first step.
+        """
+
+    @abc.abstractmethod
+    async def count(self, query: TraversalQuery) -> int:
+        """Number of relatives; ``limit`` is not heeded.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND.
+        """
+
+    @abc.abstractmethod
+    async def lineage(
+        self, uids: Sequence[str], *, max_models: int
+    ) -> tuple[list[ModelSummary], list[ProvenanceEdge], list[RevisionEdge], bool]:
+        """The models with all their ancestors and descendants, and every edge among them.
+
+        Returns:
+            Models by creation time and uid, provenance edges by child and position, version edges, and
+            whether ``max_models`` cut the answer.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND.
+        """
+
+    @abc.abstractmethod
+    async def merge_bases(self, ours_uid: str, theirs_uid: str) -> list[ModelSummary]:
+        """Common ancestors, ends included, that are no ancestor of another common one; by uid, maybe none.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND.
+        """
+
+
+class ContentQueries(abc.ABC):
+    """Questions from content to models."""
+
+    @abc.abstractmethod
+    async def models_with_tensor(self, digest: Digest, page: Page) -> list[TensorUse]:
+        """Present models that hold the tensor, by uid and parameter; ``page.after`` is ``UID/PARAMETER``."""
+
+    @abc.abstractmethod
+    async def duplicates(self, page: Page) -> list[DuplicateGroup]:
+        """Groups of present models with equal parameters, by digest; ``page.after`` is a hex digest."""
+
+    @abc.abstractmethod
+    async def parameter_sets(self, page: Page) -> list[Model]:
+        """Present models by uid, for statistics over manifests; ``page.after`` is a uid."""
+
+    @abc.abstractmethod
+    async def counts(self) -> GraphCounts:
+        """Sizes of the graph."""
+
+
+class StoreBinding(abc.ABC):
+    """The tie between one graph and one store."""
+
+    @abc.abstractmethod
+    async def bind(self, store_id: str, *, store_is_empty: bool) -> None:
+        """Bind graph and store, or check that they are bound to each other; then migrate the schema.
+
+        Raises:
+            FailedPreconditionError: STORE_MISMATCH, or SCHEMA_TOO_NEW for a graph of a later version.
+        """
+
+    @abc.abstractmethod
+    async def epoch(self) -> int:
+        """Epoch of the store, raised by each collection.
+
+        Raises:
+            FailedPreconditionError: STORE_MISMATCH, if the graph is bound no more.
+        """
+
+    @abc.abstractmethod
+    async def server(self) -> tuple[str, str]:
+        """Version and edition of the graph server, from a round trip that proves that it answers."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Let go of every connection."""

@@ -1,0 +1,1 @@
+"""The wire contract on one side, use cases on the other."""

@@ -1,0 +1,14 @@
+"""Immutable objects by key, on a disk or in memory."""
+
+from mgit_storage.objects.base import ObjectStore, ObjectUsage, StagedObject, check_key
+from mgit_storage.objects.local import LocalObjectStore
+from mgit_storage.objects.memory import MemoryObjectStore
+
+__all__ = [
+    "LocalObjectStore",
+    "MemoryObjectStore",
+    "ObjectStore",
+    "ObjectUsage",
+    "StagedObject",
+    "check_key",
+]

@@ -1,0 +1,74 @@
+"""Objects in memory: for tests and throw-away stores."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from typing_extensions import Buffer
+
+from mgit_core.errors import AlreadyExistsError, ErrorReason, NotFoundError
+from mgit_storage.objects.base import ObjectStore, ObjectUsage, StagedObject, check_key
+
+__all__ = ["MemoryObjectStore"]
+
+
+class MemoryObjectStore(ObjectStore):
+    """Objects in a dictionary; gone with the process."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def put(self, key: str, content: Buffer) -> None:
+        check_key(key)
+        with self._lock:
+            if key in self._objects:
+                raise AlreadyExistsError(ErrorReason.OBJECT_EXISTS, f"Object {key} exists already.")
+            self._objects[key] = bytes(content)
+
+    def stage(self) -> StagedObject:
+        return _StagedInMemory(self)
+
+    def get(self, key: str) -> bytes:
+        try:
+            return self._objects[check_key(key)]
+        except KeyError:
+            raise NotFoundError(ErrorReason.OBJECT_NOT_FOUND, f"There is no object {key}.") from None
+
+    def get_range(self, key: str, start: int, size: int) -> bytes:
+        return self.get(key)[start : start + size]
+
+    def view(self, key: str) -> memoryview:
+        return memoryview(self.get(key))
+
+    def list(self, folder: str) -> list[str]:
+        with self._lock:
+            return sorted(key for key in self._objects if key.startswith(f"{folder}/"))
+
+    def delete(self, key: str) -> None:
+        with self._lock:
+            self._objects.pop(check_key(key), None)
+
+    def usage(self) -> ObjectUsage:
+        sizes: Counter[str] = Counter()
+        with self._lock:
+            for key, content in self._objects.items():
+                sizes[key.partition("/")[0] if "/" in key else ""] += len(content)
+        return ObjectUsage(by_folder=dict(sizes), overhead_bytes=0)
+
+
+class _StagedInMemory(StagedObject):
+    def __init__(self, store: MemoryObjectStore) -> None:
+        self._store = store
+        self._parts: list[bytes] = []
+
+    def write(self, content: Buffer) -> None:
+        self._parts.append(bytes(content))
+
+    def commit(self, key: str) -> None:
+        self._store.put(key, b"".join(self._parts))
+        self._parts.clear()
+
+    def discard(self) -> None:
+        self._parts.clear()
