@@ -24,6 +24,7 @@ __all__ = [
     "chunk_ranges",
     "chunk_shape",
     "chunk_sizes",
+    "file_chunk_count",
     "file_chunk_sizes",
     "grid_shape",
 ]
@@ -55,7 +56,7 @@ def chunk_shape(spec: TensorSpec) -> tuple[int, ...]:
 
 def grid_shape(spec: TensorSpec) -> tuple[int, ...]:
     """Number of chunks along each axis; a zero where the tensor is empty."""
-    return tuple(math.ceil(length / cut) for length, cut in zip(spec.shape, chunk_shape(spec), strict=True))
+    return tuple(-(-length // cut) for length, cut in zip(spec.shape, chunk_shape(spec), strict=True))
 
 
 def chunk_count(spec: TensorSpec) -> int:
@@ -96,6 +97,11 @@ def chunk_keys(spec: TensorSpec) -> Iterator[str]:
             rest, position = divmod(rest, length)
             index.append(str(position))
         yield "/".join(["c", *reversed(index)])
+
+
+def file_chunk_count(size_bytes: int) -> int:
+    """Number of chunks of a file of ``size_bytes`` that is no tensor."""
+    return -(-size_bytes // CHUNK_BYTES)
 
 
 def file_chunk_sizes(size_bytes: int) -> Iterator[int]:

@@ -32,7 +32,7 @@ class DigestAlgorithm(enum.StrEnum):
 def digest_of(algorithm: DigestAlgorithm, content: Buffer) -> Digest:
     """The 32-byte digest of ``content``, on one thread; releases the interpreter lock for large content."""
     if algorithm is DigestAlgorithm.BLAKE3:
-        return blake3(content).digest()
+        return blake3(_bytes(content)).digest()
     return hashlib.sha256(content).digest()
 
 
@@ -40,8 +40,13 @@ def digest_of_parts(algorithm: DigestAlgorithm, parts: Iterable[Buffer]) -> Dige
     """The digest of the concatenation of ``parts``, without building it."""
     state = blake3() if algorithm is DigestAlgorithm.BLAKE3 else hashlib.sha256()
     for part in parts:
-        state.update(part)
+        state.update(_bytes(part))
     return state.digest()
+
+
+def _bytes(content: Buffer) -> memoryview:
+    """The bytes of ``content``, whatever its items are: BLAKE3 takes nothing else."""
+    return memoryview(content).cast("B")
 
 
 def digest_from_hex(text: str) -> Digest:

@@ -10,9 +10,9 @@ import enum
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from mgit_core.chunking import file_chunk_sizes
+from mgit_core.chunking import file_chunk_count, file_chunk_sizes
 from mgit_core.digest import DIGEST_SIZE, Digest, DigestAlgorithm, digest_of
 from mgit_core.errors import CorruptError, ErrorReason, InvalidArgumentError
 
@@ -20,6 +20,8 @@ __all__ = ["FILE_LIST_VERSION", "FileEntry", "FileKind", "FileList", "check_file
 
 FILE_LIST_VERSION = 1
 _FORMAT = "mgit-files"
+_Value = TypeVar("_Value", str, int)
+_SLASH = re.compile("/")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -75,7 +77,7 @@ class FileEntry:
             InvalidArgumentError: INVALID_NAME or SHAPE_MISMATCH.
         """
         check_file_path(self.path)
-        wanted = sum(1 for _ in file_chunk_sizes(self.stored_bytes))
+        wanted = file_chunk_count(self.stored_bytes)
         sizes_fit = 0 <= self.stored_bytes <= self.size_bytes < 2**63 and len(self.chunks) == wanted
         whole = self.kind is FileKind.SAFETENSORS or self.stored_bytes == self.size_bytes
         if not (sizes_fit and whole) or any(len(chunk) != DIGEST_SIZE for chunk in self.chunks):
@@ -109,8 +111,9 @@ class FileList:
             InvalidArgumentError: INVALID_NAME.
         """
         paths = [entry.path for entry in self.files]
-        folders = {path[:at] for path in paths for at, letter in enumerate(path) if letter == "/"}
-        if paths != sorted(set(paths)) or folders & set(paths):
+        known = set(paths)
+        has_folder = any(path[: slash.start()] in known for path in paths for slash in _SLASH.finditer(path))
+        if has_folder or paths != sorted(known):
             raise InvalidArgumentError(
                 ErrorReason.INVALID_NAME,
                 "The paths of a file list are sorted, unique, and no path is a folder.",
@@ -161,16 +164,21 @@ class FileList:
                     f"A file list of version {FILE_LIST_VERSION} was wanted; found {document['format']!r} of "
                     f"version {document['version']!r}.",
                 )
-            return cls(
+            files = cls(
                 algorithm=DigestAlgorithm(document["digest_algorithm"]),
-                source_format=document["source_format"],
+                source_format=_typed(document["source_format"], str),
                 files=tuple(_from_document(entry) for entry in document["files"]),
-                ties=tuple(tuple(tie) for tie in document["ties"]),
+                ties=tuple(tuple(_typed(name, str) for name in tie) for tie in document["ties"]),
             )
-        except (KeyError, TypeError, ValueError, InvalidArgumentError) as error:
-            raise CorruptError(
-                ErrorReason.MANIFEST_CORRUPT, f"A file list cannot be read: {type(error).__name__}: {error}."
-            ) from error
+        except (KeyError, TypeError, ValueError, RecursionError, InvalidArgumentError) as error:
+            raise _corrupt(f"{type(error).__name__}: {error}") from error
+        if files.to_bytes() != content:
+            raise _corrupt("its bytes are not the canonical ones")
+        return files
+
+
+def _corrupt(found: str) -> CorruptError:
+    return CorruptError(ErrorReason.MANIFEST_CORRUPT, f"A file list cannot be read: {found}.")
 
 
 def _to_document(entry: FileEntry) -> dict[str, Any]:
@@ -186,10 +194,16 @@ def _to_document(entry: FileEntry) -> dict[str, Any]:
 
 def _from_document(document: dict[str, Any]) -> FileEntry:
     return FileEntry(
-        path=document["path"],
+        path=_typed(document["path"], str),
         kind=FileKind(document["kind"]),
-        size_bytes=document["size_bytes"],
-        stored_bytes=document["stored_bytes"],
+        size_bytes=_typed(document["size_bytes"], int),
+        stored_bytes=_typed(document["stored_bytes"], int),
         chunks=tuple(bytes.fromhex(chunk) for chunk in document["chunks"]),
-        prefix=document["prefix"],
+        prefix=_typed(document["prefix"], str),
     )
+
+
+def _typed(value: object, wanted: type[_Value]) -> _Value:
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise TypeError(f"{wanted.__name__} was wanted, found {type(value).__name__}")
+    return value

@@ -229,7 +229,7 @@ class ModelCommit:
     """Everything that one transaction makes visible as one model.
 
     Attributes:
-        uid: UUIDv7 of the model, chosen by the service.
+        uid: UUIDv7 of the model, chosen by the service; nobody else has it.
         name: Model name; its number is given by the transaction.
         created_at: UTC.
         type: Model type, a free label that groups models; None if not given.
@@ -321,8 +321,9 @@ class CommittedModel:
     """The answer to a commit.
 
     Attributes:
-        model: The new model, or the one that the same request made before.
-        same_as: References of up to 100 other present models with the same parameter set, sorted.
+        model: The new model as it was at its commit, also where the same request made it before.
+        same_as: References of up to 100 models that were present at the commit and had the same parameter
+            set, by name and version.
         repeated: True if an earlier call with the same request id made the model.
     """
 
@@ -375,5 +376,9 @@ def _check_entry(key: str, value: object) -> MetadataValue:
             ErrorReason.INVALID_METADATA,
             f"Metadata {key!r} is text, a 64-bit integer, a float or a boolean; found "
             f"{type(value).__name__}. Write nested values as JSON text.",
+        )
+    if isinstance(value, str) and any(0xD800 <= ord(character) <= 0xDFFF for character in value):
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_METADATA, f"Metadata {key!r} is not text: half a surrogate pair stands in it."
         )
     return value

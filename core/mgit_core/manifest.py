@@ -15,7 +15,7 @@ from typing import Any
 
 from mgit_core.chunking import CHUNK_RULE, chunk_count, chunk_shape, chunk_sizes
 from mgit_core.digest import DIGEST_SIZE, Digest, DigestAlgorithm, digest_of
-from mgit_core.errors import CorruptError, ErrorReason, InvalidArgumentError, MGitError
+from mgit_core.errors import CorruptError, ErrorReason, InvalidArgumentError
 from mgit_core.names import check_parameter_name
 from mgit_core.tensor import TensorSpec
 
@@ -135,6 +135,8 @@ class Manifest:
     def from_bytes(cls, content: bytes) -> Manifest:
         """The manifest that ``content`` holds; tensor digests and chunk counts are checked.
 
+        Only canonical bytes are read, so one parameter set has one digest and no field can lie.
+
         Raises:
             CorruptError: MANIFEST_CORRUPT, or UNKNOWN_FORMAT_VERSION.
         """
@@ -149,14 +151,17 @@ class Manifest:
                     f"version {document['version']!r} and rule {document['chunk_rule']!r}.",
                 )
             algorithm = DigestAlgorithm(document["digest_algorithm"])
-            return cls(algorithm, tuple(_from_document(algorithm, array) for array in document["arrays"]))
-        except (KeyError, TypeError, ValueError) as error:
+            manifest = cls(algorithm, tuple(_from_document(algorithm, array) for array in document["arrays"]))
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise _corrupt(f"{type(error).__name__}: {error}") from error
         except InvalidArgumentError as error:
             raise _corrupt(error.message) from error
+        if manifest.to_bytes() != content:
+            raise _corrupt("its bytes are not the canonical ones")
+        return manifest
 
 
-def _corrupt(found: str) -> MGitError:
+def _corrupt(found: str) -> CorruptError:
     return CorruptError(ErrorReason.MANIFEST_CORRUPT, f"A manifest cannot be read: {found}.")
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "check_model_name",
     "check_parameter_name",
     "check_tag",
+    "make_uid",
     "parse_reference",
 ]
 
@@ -148,3 +149,18 @@ def _parse_version(text: str) -> int:
             f"A version number is between 1 and {2**31 - 1}; found {_quoted(text)}.",
         )
     return version
+
+
+def make_uid(unix_ms: int, random: bytes) -> str:
+    """The UUIDv7 of a moment: sorts by time.
+
+    Args:
+        unix_ms: Milliseconds since 1970, UTC.
+        random: 10 random bytes.
+
+    Source: RFC 9562, section 5.7.
+    """
+    content = bytearray(unix_ms.to_bytes(6, "big") + random[:10])
+    content[6] = (content[6] & 0x0F) | 0x70
+    content[8] = (content[8] & 0x3F) | 0x80
+    return str(uuid.UUID(bytes=bytes(content)))

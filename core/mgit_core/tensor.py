@@ -89,8 +89,11 @@ class TensorSpec:
             InvalidArgumentError: UNKNOWN_DTYPE or SHAPE_MISMATCH.
         """
         dtype_named(self.dtype)
-        in_range = all(0 <= length < 2**63 for length in self.shape)
-        if len(self.shape) > MAX_RANK or not in_range or self.size_bytes > MAX_TENSOR_BYTES:
+        # Shapes come from files and messages too, where a length may be anything that looks like a number.
+        in_range = len(self.shape) <= MAX_RANK and all(
+            type(length) is int and 0 <= length < 2**63 for length in self.shape
+        )
+        if not in_range or self.size_bytes > MAX_TENSOR_BYTES:
             raise InvalidArgumentError(
                 ErrorReason.SHAPE_MISMATCH,
                 f"A tensor has at most {MAX_RANK} axes of non-negative length and {MAX_TENSOR_BYTES} bytes; "

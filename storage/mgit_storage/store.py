@@ -39,7 +39,19 @@ class Store:
 
     def is_empty(self) -> bool:
         """Whether there is nothing but the root object."""
-        return not any(self.objects.list(folder) for folder in ("packs", "indexes", "manifests", "files"))
+        # Indexes first: a store with content has some, and they are few where packs are many.
+        return not any(self.objects.list(folder) for folder in ("indexes", "packs", "manifests", "files"))
+
+    def is_there(self) -> bool:
+        """Whether its root object can still be read, and is still its own.
+
+        Raises:
+            UnavailableError: STORE_UNAVAILABLE.
+        """
+        try:
+            return _parse_root(self.objects.get(_ROOT))[0] == self.id
+        except (NotFoundError, CorruptError):
+            return False
 
 
 def open_store(folder: Path, algorithm: DigestAlgorithm) -> Store:
@@ -87,15 +99,14 @@ def _make_root(objects: ObjectStore, algorithm: DigestAlgorithm) -> bytes:
 def _parse_root(root: bytes) -> tuple[str, DigestAlgorithm]:
     try:
         document = json.loads(root)
-        known = (document["format"], document["version"]) == (_FORMAT, _VERSION)
-        store_id, algorithm = str(uuid.UUID(document["id"])), DigestAlgorithm(document["digest_algorithm"])
-    except (KeyError, TypeError, ValueError) as error:
+        if (document["format"], document["version"]) != (_FORMAT, _VERSION):
+            raise CorruptError(
+                ErrorReason.UNKNOWN_FORMAT_VERSION,
+                f"A store of version {_VERSION} was wanted; found {document['format']!r} of version "
+                f"{document['version']!r}.",
+            )
+        return str(uuid.UUID(document["id"])), DigestAlgorithm(document["digest_algorithm"])
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise CorruptError(
             ErrorReason.MANIFEST_CORRUPT, "The root object of the store cannot be read."
         ) from error
-    if not known:
-        raise CorruptError(
-            ErrorReason.UNKNOWN_FORMAT_VERSION,
-            f"A store of version {_VERSION} was wanted; found {document['format']!r} {document['version']!r}.",
-        )
-    return store_id, algorithm

@@ -8,7 +8,7 @@ import zstandard
 from typing_extensions import Buffer
 
 from mgit_core.coding.encoded import EncodedChunk, Encoding, Predictor
-from mgit_core.coding.planes import join_planes, split_planes
+from mgit_core.coding.planes import PLANE_WIDTHS, join_planes, split_planes
 from mgit_core.errors import CorruptError, ErrorReason
 
 __all__ = ["decode_chunk", "encode_chunk", "encoding_name"]
@@ -41,7 +41,7 @@ def encode_chunk(content: Buffer, width: int) -> EncodedChunk:
         width: Bytes of one number: 2, 4 or 8 have planes, anything else is taken as plain bytes.
     """
     view = memoryview(content).cast("B")
-    has_planes = width in {2, 4, 8} and len(view) % width == 0
+    has_planes = width in PLANE_WIDTHS and len(view) % width == 0
     payload: bytes | None = None
     encoding = Encoding.RAW
     if len(view) >= _SMALLEST_FRAME:
@@ -74,7 +74,7 @@ def decode_chunk(encoded: EncodedChunk) -> bytes:
             f"{encoded.predictor}, which this version does not know; a newer service reads it.",
         )
     if encoded.encoding == Encoding.RAW:
-        raw = encoded.payload
+        raw = bytes(encoded.payload)
     else:
         raw = _decompress(encoded)
         if encoded.encoding == Encoding.PLANES_ZSTD:
@@ -96,13 +96,13 @@ def _decompress(encoded: EncodedChunk) -> bytes:
         declared = zstandard.get_frame_parameters(encoded.payload).content_size
         if declared != encoded.raw_size:
             raise _corrupt(f"{encoded.raw_size} raw bytes were wanted, its frame declares {declared}")
-        return _zstd.decompressor.decompress(encoded.payload)
+        return _zstd.decompressor.decompress(encoded.payload, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise _corrupt(str(error)) from error
 
 
 def _join(planes: bytes, width: int) -> bytes:
-    if width not in {2, 4, 8} or len(planes) % width:
+    if width not in PLANE_WIDTHS or len(planes) % width:
         raise _corrupt(f"{len(planes)} bytes are no planes of width {width}")
     return join_planes(planes, width)
 

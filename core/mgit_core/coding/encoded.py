@@ -28,9 +28,11 @@ from dataclasses import dataclass
 from mgit_core.digest import Digest
 from mgit_core.errors import CorruptError, ErrorReason
 
-__all__ = ["BaseRange", "EncodedChunk", "Encoding", "Predictor"]
+__all__ = ["HEADER_SIZE", "BaseRange", "EncodedChunk", "Encoding", "Predictor", "raw_size_of"]
 
 _HEADER = struct.Struct("<BBBBBBHII")
+HEADER_SIZE = _HEADER.size
+"""Bytes of the fixed part of a header."""
 _BASE = struct.Struct("<32sII")
 _HEADER_VERSION = 1
 _MAX_BASES = 64
@@ -70,7 +72,7 @@ class EncodedChunk:
         encoding_version: Version of the encoding, from 1.
         width: Bytes of one item.
         raw_size: Bytes of the raw chunk.
-        payload: What the encoding wrote.
+        payload: What the encoding wrote; of a frame that was read, a view of it.
         predictor: Number of the predictor; 0 means none.
         predictor_version: Version of the predictor, from 1; 0 without one.
         bases: What the predictor starts from, in its order.
@@ -80,7 +82,7 @@ class EncodedChunk:
     encoding: int
     width: int
     raw_size: int
-    payload: bytes
+    payload: bytes | memoryview
     encoding_version: int = 1
     predictor: int = Predictor.NONE
     predictor_version: int = 0
@@ -105,37 +107,25 @@ class EncodedChunk:
 
     @classmethod
     def from_bytes(cls, content: bytes | memoryview) -> EncodedChunk:
-        """The chunk that ``content`` frames. Payload and parameters are copied out of ``content``.
+        """The chunk that ``content`` frames. The payload is not copied: it is a view of ``content``.
+
+        An encoding or predictor that this version does not know is no error here: the frame can be sent on
+        and its bases are named. Only ``decode_chunk`` refuses it.
 
         Raises:
             CorruptError: CHUNK_CORRUPT for a frame that is too short or lies about its sizes;
                 UNKNOWN_FORMAT_VERSION for a later header version.
         """
         view = memoryview(content)
-        if len(view) < _HEADER.size:
-            raise _corrupt(f"{len(view)} bytes are fewer than a header")
-        (
-            version,
-            encoding,
-            encoding_version,
-            width,
-            predictor,
-            predictor_version,
-            base_count,
-            raw_size,
-            extra,
-        ) = _HEADER.unpack_from(view)
-        if version != _HEADER_VERSION:
-            raise CorruptError(
-                ErrorReason.UNKNOWN_FORMAT_VERSION,
-                f"A chunk header of version {_HEADER_VERSION} was wanted; found version {version}.",
-            )
+        (encoding, encoding_version, width, predictor, predictor_version, base_count, raw_size, extra) = (
+            _unpack_header(view)
+        )
         payload_at = _HEADER.size + base_count * _BASE.size + extra
         if (
             width not in _WIDTHS
             or base_count > _MAX_BASES
-            or raw_size > _MAX_RAW_BYTES
             or payload_at > len(view)
+            or (predictor == Predictor.NONE and base_count + extra + predictor_version > 0)
         ):
             raise _corrupt(
                 f"width {width}, {base_count} bases, {raw_size} raw bytes, {extra} parameter bytes"
@@ -143,6 +133,8 @@ class EncodedChunk:
         bases = tuple(
             BaseRange(*_BASE.unpack_from(view, _HEADER.size + at * _BASE.size)) for at in range(base_count)
         )
+        if any(base.start >= base.stop or base.stop > _MAX_RAW_BYTES for base in bases):
+            raise _corrupt("the byte range of a base")
         return cls(
             encoding=encoding,
             encoding_version=encoding_version,
@@ -152,8 +144,32 @@ class EncodedChunk:
             predictor_version=predictor_version,
             bases=bases,
             parameters=bytes(view[payload_at - extra : payload_at]),
-            payload=bytes(view[payload_at:]),
+            payload=view[payload_at:],
         )
+
+
+def raw_size_of(content: bytes | memoryview) -> int:
+    """Bytes of the raw chunk, from the first ``HEADER_SIZE`` bytes of its frame.
+
+    Raises:
+        CorruptError: CHUNK_CORRUPT or UNKNOWN_FORMAT_VERSION.
+    """
+    return _unpack_header(memoryview(content))[6]
+
+
+def _unpack_header(view: memoryview) -> tuple[int, int, int, int, int, int, int, int]:
+    if len(view) < _HEADER.size:
+        raise _corrupt(f"{len(view)} bytes are fewer than a header")
+    version, *fields = _HEADER.unpack_from(view)
+    if version != _HEADER_VERSION:
+        raise CorruptError(
+            ErrorReason.UNKNOWN_FORMAT_VERSION,
+            f"A chunk header of version {_HEADER_VERSION} was wanted; found version {version}.",
+        )
+    encoding, encoding_version, width, predictor, predictor_version, base_count, raw_size, extra = fields
+    if raw_size > _MAX_RAW_BYTES:
+        raise _corrupt(f"{raw_size} raw bytes; at most {_MAX_RAW_BYTES} are read")
+    return encoding, encoding_version, width, predictor, predictor_version, base_count, raw_size, extra
 
 
 def _corrupt(found: str) -> CorruptError:

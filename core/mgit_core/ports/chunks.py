@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -40,7 +40,8 @@ class StoreUsage:
         index_bytes: Indexes.
         manifest_bytes: Manifests.
         other_bytes: The rest: root, file lists, temporary files, folders as ``du`` counts them.
-        chunk_count: Indexed chunks.
+        chunk_count: Indexed chunks, every copy counted.
+        chunk_bytes: Bytes in packs of those chunks, their headers included.
     """
 
     pack_bytes: int
@@ -48,6 +49,7 @@ class StoreUsage:
     manifest_bytes: int
     other_bytes: int
     chunk_count: int
+    chunk_bytes: int
 
 
 class ChunkWriter(abc.ABC):
@@ -56,6 +58,11 @@ class ChunkWriter(abc.ABC):
     As a context manager it seals on a normal exit *and* on an error, since what was verified stays useful
     for the next try; a failing seal inside an error is chained to it.
     """
+
+    @property
+    @abc.abstractmethod
+    def stored_bytes(self) -> int:
+        """Bytes of the packs and indexes made so far, all headers included; final after ``seal``."""
 
     @abc.abstractmethod
     def write(self, content: Buffer, *, width: int, digest: Digest | None = None) -> Digest:
@@ -112,15 +119,24 @@ class ChunkStore(abc.ABC):
 
     @abc.abstractmethod
     def find_missing(self, digests: Sequence[Digest]) -> list[Digest]:
-        """Those of ``digests`` that have no usable copy, each once, in order of first occurrence."""
+        """Those of ``digests`` that have no usable copy, each once, in order of first occurrence.
+
+        Never names a chunk that any process had sealed before the call: what is not known is looked up once
+        more after a listing of the indexes that begins after the miss.
+
+        Raises:
+            InvalidArgumentError: INVALID_ARGUMENT for what is no digest.
+        """
 
     @abc.abstractmethod
     def read(self, digest: Digest) -> bytes:
         """As ``ChunkReader.read``."""
 
     @abc.abstractmethod
-    def read_many(self, digests: Iterable[Digest]) -> Iterator[bytes]:
+    def read_many(self, digests: Iterable[Digest]) -> Generator[bytes]:
         """The raw bytes of each chunk, in order, verified; reads ahead on all cores, a few chunks each.
+
+        Closing the generator early waits for the chunks that are being read and drops those ahead.
 
         Raises:
             NotFoundError: CHUNK_NOT_FOUND.
@@ -139,6 +155,15 @@ class ChunkStore(abc.ABC):
     @abc.abstractmethod
     def open_writer(self) -> ChunkWriter:
         """A writer of new chunks; several may be open at once."""
+
+    def raw_sizes(self, digests: Sequence[Digest]) -> list[int]:
+        """Bytes of each raw chunk as its header says, in order.
+
+        Raises:
+            NotFoundError: CHUNK_NOT_FOUND.
+            CorruptError: CHUNK_CORRUPT.
+        """
+        return [self.read_encoded(digest).raw_size for digest in digests]
 
     @abc.abstractmethod
     def stored_sizes(self, digests: Sequence[Digest]) -> list[int]:

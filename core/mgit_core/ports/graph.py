@@ -1,15 +1,19 @@
 """Ports to the lineage graph. All are asynchronous; every mutating method is one transaction.
 
-A mutation with a ``RequestKey`` is idempotent: the same key returns the first answer for 7 days, the same id
-with another arguments digest raises ConflictError REQUEST_ID_REUSED. Every method may raise
-UnavailableError NEO4J_UNAVAILABLE or TRANSACTION_CONFLICT, UnauthenticatedError NEO4J_CREDENTIALS_WRONG, and
-DeadlineExceededError; after any error nothing of the mutation is visible.
+A mutation with a ``RequestKey`` is idempotent: the same key returns the first answer for 7 days, however the
+graph has changed since; the same id with another arguments digest raises ConflictError REQUEST_ID_REUSED. Every
+method may raise UnavailableError NEO4J_UNAVAILABLE or TRANSACTION_CONFLICT, UnauthenticatedError
+NEO4J_CREDENTIALS_WRONG, ResourceExhaustedError LIMIT_EXCEEDED, and DeadlineExceededError. After any error nothing
+of the mutation is visible, except that the answer to the commit itself may be lost with the connection
+(NEO4J_UNAVAILABLE, DEADLINE_EXCEEDED, cancellation); the same key tells.
 """
 
 from __future__ import annotations
 
 import abc
+import time
 from collections.abc import AsyncIterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from mgit_core.digest import Digest
@@ -33,6 +37,7 @@ __all__ = [
     "DuplicateGroup",
     "Edges",
     "GraphCounts",
+    "Lineage",
     "Models",
     "Page",
     "RelatedModel",
@@ -41,7 +46,18 @@ __all__ = [
     "TensorUse",
     "Traversal",
     "TraversalQuery",
+    "deadline",
+    "remaining_s",
 ]
+
+deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+"""When the caller's time is over, on the monotonic clock; adapters pass the rest on to the server."""
+
+
+def remaining_s() -> float | None:
+    """Seconds until the deadline, at least a millisecond; None if there is no deadline."""
+    at = deadline.get()
+    return None if at is None else max(0.001, at - time.monotonic())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +150,9 @@ class Models(abc.ABC):
         Raises:
             NotFoundError: PARENT_NOT_FOUND, or MODEL_NOT_FOUND for ``previous``.
             FailedPreconditionError: MODEL_REMOVED for a removed ``previous``.
-            ConflictError: REQUEST_ID_REUSED; INVALID_NAME differs in case is InvalidArgumentError.
+            InvalidArgumentError: INVALID_NAME, if the name is taken in another case; INVALID_ARGUMENT, if a
+                parent is named twice with one relation.
+            ConflictError: REQUEST_ID_REUSED.
             UnavailableError: UPLOAD_STALE, if the epoch moved since the draft.
         """
 
@@ -158,12 +176,12 @@ class Models(abc.ABC):
 
     @abc.abstractmethod
     async def list_latest(self, page: Page, *, prefix: str = "", type_name: str | None = None) -> list[Model]:
-        """The latest present version of each name, by name; ``page.after`` is a name.
+        """The latest present version of each name, by name in lower case; ``page.after`` is a name.
 
         Args:
             page: Which part.
             prefix: Only names that begin so, case ignored.
-            type_name: Only models of this type.
+            type_name: Only where that version is of this type.
         """
 
     @abc.abstractmethod
@@ -172,14 +190,15 @@ class Models(abc.ABC):
 
         Raises:
             NotFoundError: MODEL_NOT_FOUND, if the name was never used.
+            InvalidArgumentError: INVALID_PAGE_TOKEN, if ``page.after`` is no number.
         """
 
     @abc.abstractmethod
     async def remove(self, uid: str, request: RequestKey | None = None) -> Model:
         """Remove a model; returns it as it was, with its parameters. Removing it again returns the tombstone.
 
-        A tombstone (state removed, no parameters) stays if a provenance or version edge touches the model;
-        its number is never given again in either case. Tags that point to it are deleted with it.
+        A tombstone (state removed, no parameters) stays if an edge or a tag touches the model; its number is
+        never given again in either case. Tags that point to it are deleted.
 
         Raises:
             NotFoundError: MODEL_NOT_FOUND.
@@ -293,6 +312,10 @@ class Traversal(abc.ABC):
     ) -> tuple[list[ModelSummary], list[ProvenanceEdge], list[RevisionEdge], bool]:
         """The models with all their ancestors and descendants, and every edge among them.
 
+        Args:
+            uids: Where to look; empty means the whole graph.
+            max_models: Largest number of models; those in ``uids`` come first, then the others by uid.
+
         Returns:
             Models by creation time and uid, provenance edges by child and position, version edges, and
             whether ``max_models`` cut the answer.
@@ -323,7 +346,10 @@ class ContentQueries(abc.ABC):
 
     @abc.abstractmethod
     async def parameter_sets(self, page: Page) -> list[Model]:
-        """Present models by uid, for statistics over manifests; ``page.after`` is a uid."""
+        """Present models by uid, for statistics over manifests; ``page.after`` is a uid.
+
+        Type, edges, tags and data sets are left empty.
+        """
 
     @abc.abstractmethod
     async def counts(self) -> GraphCounts:
@@ -336,6 +362,8 @@ class StoreBinding(abc.ABC):
     @abc.abstractmethod
     async def bind(self, store_id: str, *, store_is_empty: bool) -> None:
         """Bind graph and store, or check that they are bound to each other; then migrate the schema.
+
+        May run twice, also at once in several processes. Ends with the usual queries planned.
 
         Raises:
             FailedPreconditionError: STORE_MISMATCH, or SCHEMA_TOO_NEW for a graph of a later version.
@@ -356,3 +384,15 @@ class StoreBinding(abc.ABC):
     @abc.abstractmethod
     async def close(self) -> None:
         """Let go of every connection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """All ports of one graph."""
+
+    models: Models
+    tags: Tags
+    edges: Edges
+    traversal: Traversal
+    content: ContentQueries
+    binding: StoreBinding

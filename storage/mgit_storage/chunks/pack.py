@@ -74,14 +74,17 @@ def read_table(objects: ObjectStore, name: str) -> list[PackEntry]:
     offset, count, version, digest, end = _FOOTER.unpack_from(view, len(view) - _FOOTER.size)
     if end != _END:
         raise _corrupt(name, "it does not end as a pack")
-    if version != _VERSION:
+    if {version, _HEADER.unpack_from(view)[1]} != {_VERSION}:
         raise CorruptError(
             ErrorReason.UNKNOWN_FORMAT_VERSION, f"Pack {name} has version {version}; {_VERSION} is known."
         )
     table = view[offset : len(view) - _FOOTER.size]
     if len(table) != count * _ENTRY.size or digest_of(DigestAlgorithm.BLAKE3, table) != digest:
         raise _corrupt(name, "its table of contents does not fit its digest")
-    return [PackEntry(*_ENTRY.unpack_from(table, at)) for at in range(0, len(table), _ENTRY.size)]
+    entries = [PackEntry(*row) for row in _ENTRY.iter_unpack(table)]
+    if any(entry.offset + entry.length > offset or entry.offset < _HEADER.size for entry in entries):
+        raise _corrupt(name, "its table of contents points outside of the entries")
+    return entries
 
 
 def _corrupt(name: str, found: str) -> CorruptError:

@@ -15,24 +15,25 @@ An entry takes 48 bytes. A digest may occur several times, once for each copy.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mgit_core.digest import DIGEST_SIZE, Digest, DigestAlgorithm, digest_of
-from mgit_core.errors import CorruptError, ErrorReason
+from mgit_core.errors import CorruptError, ErrorReason, InvalidArgumentError
 from mgit_storage.chunks.pack import NEEDS_BASES, PackEntry
 
-__all__ = ["Place", "Segment", "index_key", "prefixes_of"]
+__all__ = ["Place", "Segment", "digest_table", "index_key"]
 
 _VERSION = 1
 _MAGIC = b"MGITINDX"
 _HEADER = struct.Struct("<8sIIIIQ")
 _NAME_SIZE = 32
+_NAME = re.compile("[0-9a-f]{32}")
 _PLACE = np.dtype([("offset", "<u8"), ("length", "<u4"), ("pack", "<u4")])
 _REST = DIGEST_SIZE - 8
 _NEEDS_BASES_BIT = 1 << 31
@@ -53,10 +54,20 @@ def index_key(name: str) -> str:
     return f"indexes/{name}.index"
 
 
-def prefixes_of(digests: Sequence[Digest]) -> npt.NDArray[np.uint64]:
+def digest_table(digests: Sequence[Digest]) -> npt.NDArray[np.uint8]:
+    """The digests as rows of 32 bytes.
+
+    Raises:
+        InvalidArgumentError: INVALID_ARGUMENT, if one is longer or shorter.
+    """
+    if any(len(digest) != DIGEST_SIZE for digest in digests):
+        raise InvalidArgumentError(ErrorReason.INVALID_ARGUMENT, f"A digest has {DIGEST_SIZE} bytes.")
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_SIZE)
+
+
+def _prefixes(table: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
     """The first 8 bytes of each digest as numbers that sort as the digests do."""
-    joined = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_SIZE)
-    return np.ascontiguousarray(joined[:, :8]).view(">u8").reshape(-1).astype(np.uint64)
+    return np.ascontiguousarray(table[:, :8]).view(">u8").reshape(-1).astype(np.uint64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +104,12 @@ class Segment:
                 (entry.offset, entry.length, number | (_NEEDS_BASES_BIT if entry.flags & NEEDS_BASES else 0))
                 for entry in entries
             ]
-        rests = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_SIZE)[:, 8:]
-        return _sorted(tuple(names), (), prefixes_of(digests), rests, np.array(rows, _PLACE))
+        table = digest_table(digests)
+        return _sorted(tuple(names), (), _prefixes(table), table[:, 8:], np.array(rows, _PLACE))
 
     @classmethod
     def merged(cls, segments: Sequence[Segment], replaced: Sequence[str]) -> Segment:
-        """One table with the entries of all ``segments``."""
+        """One table with the entries of all ``segments``, each copy once."""
         packs: dict[str, int] = {}
         places = []
         for segment in segments:
@@ -115,13 +126,26 @@ class Segment:
             np.concatenate(places),
         )
 
-    def has(self, digests: Sequence[Digest], prefixes: npt.NDArray[np.uint64]) -> list[bool]:
-        """Whether each digest has an entry."""
-        first = np.searchsorted(self.prefixes, prefixes)
-        return [
-            self._first_match(digest, at) is not None
-            for digest, at in zip(digests, first.tolist(), strict=True)
-        ]
+    def has(self, table: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        """Whether each digest has an entry.
+
+        Args:
+            table: Digests as ``digest_table`` makes it.
+        """
+        wanted = _prefixes(table)
+        at = np.searchsorted(self.prefixes, wanted)
+        known = np.zeros(len(table), np.bool_)
+        pending = np.flatnonzero(at < len(self))
+        while len(pending):  # Again only for digests that share their first 8 bytes with others.
+            row = at[pending]
+            pending = pending[self.prefixes[row] == wanted[pending]]
+            row = at[pending]
+            found = (self.rests[row] == table[pending, 8:]).all(axis=1)
+            known[pending[found]] = True
+            pending = pending[~found]
+            at[pending] += 1
+            pending = pending[at[pending] < len(self)]
+        return known
 
     def find(self, digest: Digest) -> list[Place]:
         """Every copy of the chunk in this table."""
@@ -188,19 +212,29 @@ class Segment:
             raise _corrupt(name, f"{end + DIGEST_SIZE} bytes were wanted, found {len(view)}")
         if digest_of(DigestAlgorithm.BLAKE3, view[:end]) != bytes(view[end:]):
             raise _corrupt(name, "its content does not fit its digest")
-        text = bytes(view[_HEADER.size : names_end]).decode("ascii")
+        text = bytes(view[_HEADER.size : names_end]).decode("latin-1")
         names = tuple(text[at : at + _NAME_SIZE] for at in range(0, len(text), _NAME_SIZE))
-        return cls(
+        segment = cls(
             packs=names[:pack_count],
             replaced=names[pack_count:],
-            prefixes=_unaligned(view[names_end:rests_at], np.dtype("<u8")),
+            prefixes=np.frombuffer(view[names_end:rests_at], np.dtype("<u8")),
             rests=np.frombuffer(view[rests_at:places_at], np.uint8).reshape(-1, _REST),
-            places=_unaligned(view[places_at:end], _PLACE),
+            places=np.frombuffer(view[places_at:end], _PLACE),
         )
+        segment.check(name)
+        return segment
 
+    def check(self, name: str) -> None:
+        """Refuses a table that a look-up could not rely on, whoever gave it a fitting digest.
 
-def _unaligned(view: memoryview, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    return np.frombuffer(view, dtype)
+        Raises:
+            CorruptError: INDEX_CORRUPT, naming the index as ``name``.
+        """
+        numbers = self.places["pack"] & (_NEEDS_BASES_BIT - 1)
+        if not all(map(_NAME.fullmatch, self.packs + self.replaced)):
+            raise _corrupt(name, "it names a pack or an index that cannot be")
+        if len(self) and (numbers.max() >= len(self.packs) or (self.prefixes[1:] < self.prefixes[:-1]).any()):
+            raise _corrupt(name, "its entries are not sorted or lie in no pack that it names")
 
 
 def _sorted(
@@ -211,12 +245,40 @@ def _sorted(
     places: npt.NDArray[np.void],
 ) -> Segment:
     order = np.argsort(prefixes, kind="stable")
+    prefixes, rests, places = prefixes[order], rests[order], places[order]
+    kept = ~_repeats(prefixes, rests, places)
+    if not kept.all():
+        prefixes, rests, places = prefixes[kept], rests[kept], places[kept]
     return Segment(
-        packs=packs,
-        replaced=replaced,
-        prefixes=prefixes[order],
-        rests=np.ascontiguousarray(rests[order]),
-        places=places[order],
+        packs=packs, replaced=replaced, prefixes=prefixes, rests=np.ascontiguousarray(rests), places=places
+    )
+
+
+def _repeats(
+    prefixes: npt.NDArray[np.uint64], rests: npt.NDArray[np.uint8], places: npt.NDArray[np.void]
+) -> npt.NDArray[np.bool_]:
+    """Which entries are the same copy as an earlier one: two processes may merge the same indexes at once."""
+    repeats = np.zeros(len(prefixes), np.bool_)
+    same = prefixes[1:] == prefixes[:-1]
+    doubled = np.flatnonzero(same) + 1
+    is_copy = (rests[doubled] == rests[doubled - 1]).all(axis=1) & (places[doubled] == places[doubled - 1])
+    repeats[doubled[is_copy]] = True
+    # What is left has real copies elsewhere, whose repeats need not lie side by side. There are few.
+    left = doubled[~is_copy]
+    seen: set[tuple[bytes, bytes]] = set()
+    for at in np.unique(_with_neighbors(prefixes, left)).tolist():
+        entry = (rests[at].tobytes(), places[at].tobytes())
+        repeats[at] |= entry in seen
+        seen.add(entry)
+    return repeats
+
+
+def _with_neighbors(prefixes: npt.NDArray[np.uint64], at: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Every entry that shares its prefix with one of ``at``."""
+    first = np.searchsorted(prefixes, prefixes[at])
+    last = np.searchsorted(prefixes, prefixes[at], side="right")
+    return np.concatenate(
+        [np.arange(0), *(np.arange(*ends) for ends in set(zip(first.tolist(), last.tolist(), strict=True)))]
     )
 
 

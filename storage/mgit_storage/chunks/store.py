@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from mgit_core.coding.codec import decode_chunk
-from mgit_core.coding.encoded import EncodedChunk
+from mgit_core.coding.encoded import HEADER_SIZE, EncodedChunk, raw_size_of
 from mgit_core.digest import Digest, DigestAlgorithm, digest_of
-from mgit_core.errors import CorruptError, ErrorReason, MGitError, NotFoundError
+from mgit_core.errors import CorruptError, ErrorReason, NotFoundError
 from mgit_core.ports.chunks import ChunkStore, ChunkWriter
 from mgit_storage.chunks.index import ChunkIndex
 from mgit_storage.chunks.pack import pack_key
@@ -21,6 +22,8 @@ from mgit_storage.objects import ObjectStore
 __all__ = ["PackChunkStore"]
 
 _READ_AHEAD_PER_CORE = 4
+
+_Read = TypeVar("_Read")
 
 
 class PackChunkStore(ChunkStore):
@@ -41,6 +44,11 @@ class PackChunkStore(ChunkStore):
         """Indexed chunks, every copy counted."""
         return len(self._index)
 
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes in packs of the indexed chunks, every copy counted, headers included."""
+        return self._index.chunk_bytes
+
     def find_missing(self, digests: Sequence[Digest]) -> list[Digest]:
         missing = self._index.find_missing(digests)
         if missing:
@@ -49,19 +57,9 @@ class PackChunkStore(ChunkStore):
         return missing
 
     def read(self, digest: Digest) -> bytes:
-        failure: MGitError | None = None
-        for _ in range(2):
-            for place in self._places(digest):
-                try:
-                    return self._read_place(digest, place)
-                except (NotFoundError, CorruptError) as error:
-                    failure = error
-            if isinstance(failure, CorruptError):
-                break
-            self._index.refresh()  # A pack that has gone was rewritten; its chunks are elsewhere now.
-        raise failure or _not_found(digest)
+        return self._from_any_copy(digest, self._read_place)
 
-    def read_many(self, digests: Iterable[Digest]) -> Iterator[bytes]:
+    def read_many(self, digests: Iterable[Digest]) -> Generator[bytes]:
         ahead: deque[Future[bytes]] = deque()
         with ThreadPoolExecutor(self._cores, thread_name_prefix="read") as pool:
             try:
@@ -76,43 +74,79 @@ class PackChunkStore(ChunkStore):
                     future.cancel()
 
     def read_encoded(self, digest: Digest) -> EncodedChunk:
-        return self._frame(self._places(digest)[0])
+        return self._from_any_copy(digest, self._read_frame)
 
     def open_writer(self) -> ChunkWriter:
         return PackWriter(self._objects, self._index, self._algorithm)
 
     def stored_sizes(self, digests: Sequence[Digest]) -> list[int]:
-        sizes = []
-        for digest in digests:
-            places = self._index.find(digest)
-            sizes.append(places[0].length if places else 0)
-        return sizes
+        if self._index.find_missing(digests):
+            self._index.refresh()
+        copies = (_in_reading_order(self._index.find(digest)) for digest in digests)
+        return [places[0].length if places else 0 for places in copies]
+
+    def raw_sizes(self, digests: Sequence[Digest]) -> list[int]:
+        return [self._from_any_copy(digest, self._read_raw_size) for digest in digests]
 
     def refresh(self) -> None:
         self._index.refresh()
 
+    def _from_any_copy(self, digest: Digest, read: Callable[[Digest, Place], _Read]) -> _Read:
+        """What ``read`` makes of the first copy that it can read.
+
+        A pack that has gone was rewritten, and its chunks are elsewhere now: then the index is read anew.
+        """
+        failure: CorruptError | None = None
+        for _ in range(2):
+            for place in self._places(digest):
+                try:
+                    return read(digest, place)
+                except CorruptError as error:
+                    failure = error
+                except NotFoundError as error:
+                    failure = _corrupt(digest, place, "the pack is not there", ErrorReason.CHUNK_CORRUPT)
+                    failure.__cause__ = error
+            self._index.refresh()
+        raise failure or _not_found(digest)
+
     def _places(self, digest: Digest) -> list[Place]:
-        """Every copy, those that need no base first; never empty."""
+        """Every copy, in the order in which they are tried; never empty."""
         places = self._index.find(digest)
         if not places:
             self._index.refresh()
             places = self._index.find(digest)
         if not places:
             raise _not_found(digest)
-        return sorted(places, key=lambda place: place.needs_bases)
+        return _in_reading_order(places)
 
-    def _frame(self, place: Place) -> EncodedChunk:
+    def _read_frame(self, digest: Digest, place: Place) -> EncodedChunk:
         frame = self._objects.get_range(pack_key(place.pack), place.offset, place.length)
-        return EncodedChunk.from_bytes(frame)
+        try:
+            return EncodedChunk.from_bytes(frame)
+        except CorruptError as error:
+            raise _corrupt(digest, place, error.message, error.reason) from error
+
+    def _read_raw_size(self, digest: Digest, place: Place) -> int:
+        header = self._objects.get_range(pack_key(place.pack), place.offset, HEADER_SIZE)
+        try:
+            return raw_size_of(header)
+        except CorruptError as error:
+            raise _corrupt(digest, place, error.message, error.reason) from error
 
     def _read_place(self, digest: Digest, place: Place) -> bytes:
+        encoded = self._read_frame(digest, place)
         try:
-            raw = decode_chunk(self._frame(place))
+            raw = decode_chunk(encoded)
         except CorruptError as error:
             raise _corrupt(digest, place, error.message, error.reason) from error
         if digest_of(self._algorithm, raw) != digest:
             raise _corrupt(digest, place, "its bytes have another digest", ErrorReason.CHUNK_CORRUPT)
         return raw
+
+
+def _in_reading_order(places: list[Place]) -> list[Place]:
+    """Copies that need no base first."""
+    return sorted(places, key=lambda place: place.needs_bases)
 
 
 def _not_found(digest: Digest) -> NotFoundError:

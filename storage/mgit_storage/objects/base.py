@@ -12,18 +12,24 @@ from typing_extensions import Buffer
 
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 
-__all__ = ["ObjectStore", "ObjectUsage", "StagedObject", "check_key"]
+__all__ = ["ObjectStore", "ObjectUsage", "StagedObject", "check_key", "is_key"]
 
+_MAX_KEY_LENGTH = 200
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
 
 
+def is_key(text: str) -> bool:
+    """Whether ``text`` may name an object: lower-case segments joined by ``/``, none with ``..``."""
+    return bool(_KEY.fullmatch(text)) and ".." not in text and len(text) <= _MAX_KEY_LENGTH
+
+
 def check_key(key: str) -> str:
-    """``key`` itself, if it may name an object: lower-case segments joined by ``/``, none with ``..``.
+    """``key`` itself, if it may name an object.
 
     Raises:
         InvalidArgumentError: INVALID_ARGUMENT.
     """
-    if not _KEY.fullmatch(key) or ".." in key or len(key) > 200:
+    if not is_key(key):
         raise InvalidArgumentError(ErrorReason.INVALID_ARGUMENT, f"{key[:80]!r} is not a key of an object.")
     return key
 
@@ -125,7 +131,7 @@ class ObjectStore(abc.ABC):
 
     @abc.abstractmethod
     def list(self, folder: str) -> list[str]:
-        """Keys below ``folder``, at any depth, sorted.
+        """Keys below ``folder``, at any depth, sorted. What is listed is durable, whoever made it.
 
         Not a snapshot: a key that is made or deleted during the call may be listed or not.
         """

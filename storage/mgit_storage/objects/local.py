@@ -2,6 +2,9 @@
 
 A file is written under ``tmp/``, synced, given its name, and then its folder is synced. The name is given by
 a hard link, which fails if the name is taken, so nothing is ever overwritten.
+
+Others may see a name between its link and the sync of its folder. So a listing syncs the folders of names
+that it had not listed before: whoever relies on a listed name relies on a durable one.
 """
 
 from __future__ import annotations
@@ -10,9 +13,8 @@ import contextlib
 import errno
 import mmap
 import os
-import threading
 import uuid
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 
@@ -25,12 +27,19 @@ from mgit_core.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
-from mgit_storage.objects.base import ObjectStore, ObjectUsage, StagedObject, check_key
+from mgit_storage.objects.base import ObjectStore, ObjectUsage, StagedObject, check_key, is_key
+from mgit_storage.objects.descriptors import OpenFiles
+from mgit_storage.objects.disk import Disk
 
 __all__ = ["LocalObjectStore"]
 
 _TEMPORARY = "tmp"
+_NEW = "(new)"  # What messages call an object that has no key yet; never a key.
 _OPEN_FILES = 64
+# A mapped file keeps a descriptor, of which a process has few; a small object is read instead.
+_MAP_FROM_BYTES = 1 << 20
+# So often the system is asked to begin writing back: the sync at the end then waits for the rest only.
+_BEGIN_SYNC_BYTES = 8 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -62,13 +71,16 @@ def _translated(key: str) -> Generator[None]:
 class LocalObjectStore(ObjectStore):
     """Objects as files below ``root``, which is made if it is not there."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, disk: Disk | None = None) -> None:
+        """Objects below ``root``; ``disk`` is replaced by tests only."""
+        self._root = root.absolute()
+        self._disk = disk or Disk()
         self._folders: set[Path] = set()
-        self._files: OrderedDict[str, int] = OrderedDict()
-        self._lock = threading.Lock()
-        with _translated(_TEMPORARY):
-            self._make_folder(root / _TEMPORARY)
+        self._files = OpenFiles(_OPEN_FILES)
+        self._listed: dict[str, frozenset[str]] = {}
+        with _translated(_NEW):
+            self._make_folder(self._root)
+            self._make_folder(self._root / _TEMPORARY)
 
     def put(self, key: str, content: Buffer) -> None:
         with self.stage() as staged:
@@ -76,40 +88,40 @@ class LocalObjectStore(ObjectStore):
             staged.commit(key)
 
     def stage(self) -> StagedObject:
-        with _translated(_TEMPORARY):
-            return _StagedFile(self)
+        with _translated(_NEW):
+            return _StagedFile(self, self._disk)
 
     def get(self, key: str) -> bytes:
         with _translated(key):
             return self.path(key).read_bytes()
 
     def get_range(self, key: str, start: int, size: int) -> bytes:
-        with _translated(key), self._borrowed(key) as descriptor:
+        with _translated(key), self._files.borrow(key, self.path(key)) as descriptor:
             return os.pread(descriptor, size, start)
 
     def view(self, key: str) -> memoryview:
         with _translated(key), self.path(key).open("rb") as file:
-            if not os.fstat(file.fileno()).st_size:
-                return memoryview(b"")
+            if os.fstat(file.fileno()).st_size < _MAP_FROM_BYTES:
+                return memoryview(file.read())
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def list(self, folder: str) -> list[str]:
         keys: list[str] = []
-        pending = [folder]
+        pending = [check_key(folder)]
         while pending:
             at = pending.pop()
             with _translated(at), contextlib.suppress(FileNotFoundError), os.scandir(self._root / at) as rows:
                 for row in rows:
-                    (pending if row.is_dir(follow_symlinks=False) else keys).append(f"{at}/{row.name}")
+                    key = f"{at}/{row.name}"
+                    if is_key(key):  # Else somebody else left it there.
+                        (pending if row.is_dir(follow_symlinks=False) else keys).append(key)
+        self._sync_listed(folder, frozenset(keys))
         return sorted(keys)
 
     def delete(self, key: str) -> None:
-        with self._lock:
-            descriptor = self._files.pop(key, None)
-        if descriptor is not None:
-            os.close(descriptor)
         with _translated(key), contextlib.suppress(FileNotFoundError):
-            self.path(key).unlink()
+            self._disk.unlink(self.path(key))
+        self._files.drop(key)
 
     def usage(self) -> ObjectUsage:
         sizes: Counter[str] = Counter()
@@ -144,56 +156,53 @@ class LocalObjectStore(ObjectStore):
         """
         path = self.path(key)
         self._make_folder(path.parent)
-        os.link(temporary, path)
-        temporary.unlink()
-        _sync_folder(path.parent)
+        self._disk.link(temporary, path)
+        self._disk.unlink(temporary)
+        self._disk.sync_folder(path.parent)
 
     def _make_folder(self, folder: Path) -> None:
+        """Make a folder and its name durable, also where another process made it a moment ago."""
         if folder in self._folders:
             return
         if not folder.exists():
             self._make_folder(folder.parent)
-            folder.mkdir(exist_ok=True)
-        if folder != folder.parent:
-            _sync_folder(folder.parent)
+            self._disk.make_folder(folder)
+        if os.access(folder.parent, os.R_OK):  # Else it is not ours, and was there before us.
+            self._disk.sync_folder(folder.parent)
         self._folders.add(folder)
 
-    @contextlib.contextmanager
-    def _borrowed(self, key: str) -> Generator[int]:
-        """A descriptor of the object from a small cache; nobody closes it while it is borrowed."""
-        with self._lock:
-            descriptor = self._files.pop(key, None)
-        if descriptor is None:
-            descriptor = os.open(self.path(key), os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            yield descriptor
-        finally:
-            surplus: list[int] = []
-            with self._lock:
-                if key in self._files:
-                    surplus.append(self._files.pop(key))
-                self._files[key] = descriptor
-                if len(self._files) > _OPEN_FILES:
-                    surplus.append(self._files.popitem(last=False)[1])
-            for unused in surplus:
-                os.close(unused)
+    def _sync_listed(self, folder: str, keys: frozenset[str]) -> None:
+        fresh = keys - self._listed.get(folder, frozenset())
+        with _translated(folder):
+            for parent in sorted({self.path(key).parent for key in fresh}):
+                self._make_folder(parent)
+                self._disk.sync_folder(parent)
+        self._listed[folder] = keys
 
 
 class _StagedFile(StagedObject):
-    def __init__(self, store: LocalObjectStore) -> None:
+    def __init__(self, store: LocalObjectStore, disk: Disk) -> None:
         self._store = store
+        self._disk = disk
         self._path = store.temporary_path()
-        self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        self._descriptor = disk.create(self._path)
+        self._size = 0
+        self._syncing = 0
 
     def write(self, content: Buffer) -> None:
         view = memoryview(content).cast("B")
-        with _translated(_TEMPORARY):
+        with _translated(_NEW):
             while view:
-                view = view[os.write(self._descriptor, view) :]
+                written = self._disk.write(self._descriptor, view)
+                view = view[written:]
+                self._size += written
+            if self._size - self._syncing >= _BEGIN_SYNC_BYTES:
+                self._disk.begin_sync(self._descriptor, self._syncing, self._size - self._syncing)
+                self._syncing = self._size
 
     def commit(self, key: str) -> None:
         with _translated(key):
-            os.fsync(self._descriptor)
+            self._disk.sync(self._descriptor)
             self._store.publish(self._path, key)
         self.discard()
 
@@ -203,12 +212,4 @@ class _StagedFile(StagedObject):
         os.close(self._descriptor)
         self._descriptor = -1
         with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            self._disk.unlink(self._path)

@@ -14,27 +14,31 @@ __all__ = ["MemoryObjectStore"]
 
 
 class MemoryObjectStore(ObjectStore):
-    """Objects in a dictionary; gone with the process."""
+    """Objects in a dictionary; gone with the process.
+
+    Attributes:
+        content: The objects by key, for tests that reach around the port.
+    """
 
     def __init__(self) -> None:
-        self._objects: dict[str, bytes] = {}
+        self.content: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
     def put(self, key: str, content: Buffer) -> None:
         check_key(key)
         with self._lock:
-            if key in self._objects:
-                raise AlreadyExistsError(ErrorReason.OBJECT_EXISTS, f"Object {key} exists already.")
-            self._objects[key] = bytes(content)
+            if key in self.content:
+                raise AlreadyExistsError(ErrorReason.OBJECT_EXISTS, f"Object {key} exists already.", key=key)
+            self.content[key] = bytes(content)
 
     def stage(self) -> StagedObject:
         return _StagedInMemory(self)
 
     def get(self, key: str) -> bytes:
         try:
-            return self._objects[check_key(key)]
+            return self.content[check_key(key)]
         except KeyError:
-            raise NotFoundError(ErrorReason.OBJECT_NOT_FOUND, f"There is no object {key}.") from None
+            raise NotFoundError(ErrorReason.OBJECT_NOT_FOUND, f"There is no object {key}.", key=key) from None
 
     def get_range(self, key: str, start: int, size: int) -> bytes:
         return self.get(key)[start : start + size]
@@ -43,17 +47,18 @@ class MemoryObjectStore(ObjectStore):
         return memoryview(self.get(key))
 
     def list(self, folder: str) -> list[str]:
+        check_key(folder)
         with self._lock:
-            return sorted(key for key in self._objects if key.startswith(f"{folder}/"))
+            return sorted(key for key in self.content if key.startswith(f"{folder}/"))
 
     def delete(self, key: str) -> None:
         with self._lock:
-            self._objects.pop(check_key(key), None)
+            self.content.pop(check_key(key), None)
 
     def usage(self) -> ObjectUsage:
         sizes: Counter[str] = Counter()
         with self._lock:
-            for key, content in self._objects.items():
+            for key, content in self.content.items():
                 sizes[key.partition("/")[0] if "/" in key else ""] += len(content)
         return ObjectUsage(by_folder=dict(sizes), overhead_bytes=0)
 

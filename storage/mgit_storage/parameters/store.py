@@ -6,6 +6,7 @@ own, so that a collection may delete one copy while an upload writes another.
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections import OrderedDict
@@ -13,8 +14,8 @@ from typing import TypeVar
 
 import zstandard
 
-from mgit_core.digest import Digest, DigestAlgorithm, digest_of
-from mgit_core.errors import CorruptError, ErrorReason
+from mgit_core.digest import digest_of
+from mgit_core.errors import CorruptError, ErrorReason, InvalidArgumentError, NotFoundError
 from mgit_core.files import FileList
 from mgit_core.manifest import Manifest
 from mgit_core.ports.chunks import ParameterStore, StoreUsage
@@ -28,18 +29,23 @@ _MANIFESTS = "manifests"
 _FILE_LISTS = "files"
 _CACHE_BYTES = 16 << 20
 _LARGEST_DOCUMENT = 1 << 30
+_KEY = re.compile(r"(?P<kind>[a-z]+)/(?P<digest>[0-9a-f]{64})/[0-9a-f]{32}")
 
 _Document = TypeVar("_Document", Manifest, FileList)
 
 
 class ObjectParameterStore(ParameterStore):
-    """Parameter sets over an object store; keeps recently read documents, up to 16 MiB of their bytes."""
+    """Parameter sets over an object store; keeps recently read documents, up to a bound of their bytes."""
 
-    def __init__(self, objects: ObjectStore, chunks: PackChunkStore) -> None:
+    def __init__(
+        self, objects: ObjectStore, chunks: PackChunkStore, *, cache_bytes: int = _CACHE_BYTES
+    ) -> None:
+        """Documents in ``objects``; ``cache_bytes`` bounds the bytes, decompressed, of those that are kept."""
         self._objects = objects
         self._chunks = chunks
         self._cache: OrderedDict[str, tuple[Manifest | FileList, int]] = OrderedDict()
         self._cached_bytes = 0
+        self._cache_bytes = cache_bytes
         self._lock = threading.Lock()
 
     def write_manifest(self, manifest: Manifest) -> str:
@@ -63,9 +69,16 @@ class ObjectParameterStore(ParameterStore):
             manifest_bytes=sizes.pop(_MANIFESTS, 0),
             other_bytes=sum(sizes.values()) + usage.overhead_bytes,
             chunk_count=self._chunks.chunk_count,
+            chunk_bytes=self._chunks.chunk_bytes,
         )
 
     def _write(self, kind: str, document: Manifest | FileList) -> str:
+        if document.algorithm is not self._chunks.algorithm:
+            raise InvalidArgumentError(
+                ErrorReason.INVALID_ARGUMENT,
+                f"The store names content by {self._chunks.algorithm}; found a document with "
+                f"{document.algorithm} digests.",
+            )
         content = document.to_bytes()
         digest = digest_of(document.algorithm, content)
         key = f"{kind}/{digest.hex()}/{uuid.uuid4().hex}"
@@ -79,10 +92,13 @@ class ObjectParameterStore(ParameterStore):
                 self._cache.move_to_end(key)
                 if isinstance(cached[0], document_class):
                     return cached[0]
+        match = _KEY.fullmatch(key)
+        if match is None or match["kind"] != kind:
+            raise NotFoundError(
+                ErrorReason.OBJECT_NOT_FOUND, f"{key[:160]!r} is no key below {kind}.", key=key[:160]
+            )
         content = _unpack(key, self._objects.get(key))
-        folder, _, rest = key.partition("/")
-        digest = bytes.fromhex(rest.partition("/")[0])
-        if folder != kind or not _has_digest(self._chunks.algorithm, content, digest):
+        if digest_of(self._chunks.algorithm, content).hex() != match["digest"]:
             raise _corrupt(key, "its content does not fit its digest")
         document = document_class.from_bytes(content)
         self._keep(key, document, len(content))
@@ -90,16 +106,12 @@ class ObjectParameterStore(ParameterStore):
 
     def _keep(self, key: str, document: Manifest | FileList, size: int) -> None:
         with self._lock:
-            if key in self._cache or size > _CACHE_BYTES:
+            if key in self._cache or size > self._cache_bytes:
                 return
             self._cache[key] = (document, size)
             self._cached_bytes += size
-            while self._cached_bytes > _CACHE_BYTES:
+            while self._cached_bytes > self._cache_bytes:
                 self._cached_bytes -= self._cache.popitem(last=False)[1][1]
-
-
-def _has_digest(algorithm: DigestAlgorithm, content: bytes, digest: Digest) -> bool:
-    return digest_of(algorithm, content) == digest
 
 
 def _unpack(key: str, stored: bytes) -> bytes:
@@ -113,7 +125,7 @@ def _unpack(key: str, stored: bytes) -> bytes:
     try:
         if zstandard.get_frame_parameters(frame).content_size > _LARGEST_DOCUMENT:
             raise _corrupt(key, "it claims to be larger than 1 GiB")
-        return zstandard.ZstdDecompressor().decompress(frame)
+        return zstandard.ZstdDecompressor().decompress(frame, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise _corrupt(key, str(error)) from error
 

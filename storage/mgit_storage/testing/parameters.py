@@ -1,0 +1,128 @@
+"""What every parameter store must do."""
+
+from __future__ import annotations
+
+import pytest
+
+from mgit_core.digest import Digest, DigestAlgorithm, digest_of
+from mgit_core.errors import CorruptError, ErrorReason, InvalidArgumentError, NotFoundError
+from mgit_core.files import FileEntry, FileKind, FileList
+from mgit_core.manifest import Manifest, make_parameter
+from mgit_core.ports.chunks import ParameterStore
+from mgit_core.tensor import TensorSpec
+from mgit_storage.testing.raw import RawObjects, flip_bit
+
+__all__ = ["ParameterStoreConformance", "make_file_list", "make_manifest"]
+
+
+def _digest(text: str) -> Digest:
+    return digest_of(DigestAlgorithm.BLAKE3, text.encode())
+
+
+def make_manifest(
+    names: tuple[str, ...] = ("b", "a"), algorithm: DigestAlgorithm = DigestAlgorithm.BLAKE3
+) -> Manifest:
+    """A manifest of small tensors."""
+    spec = TensorSpec("float32", (2, 3))
+    return Manifest(
+        algorithm, tuple(make_parameter(algorithm, name, spec, [_digest(name)]) for name in names)
+    )
+
+
+def make_file_list(paths: tuple[str, ...] = ("config.json", "model.safetensors")) -> FileList:
+    """A file list of small files."""
+    return FileList(
+        algorithm=DigestAlgorithm.BLAKE3,
+        source_format="folder",
+        files=tuple(
+            FileEntry(path=path, kind=FileKind.OPAQUE, size_bytes=5, stored_bytes=5, chunks=(_digest(path),))
+            for path in paths
+        ),
+        ties=(("a", "b"),),
+    )
+
+
+class ParameterStoreConformance:
+    """The laws of parameter stores.
+
+    A subclass supplies the fixtures ``parameters``, over an empty store with BLAKE3; ``other``, as another
+    process would open the same content; and ``raw``, a way around them to their objects.
+    """
+
+    def test_a_manifest_reads_back(self, parameters: ParameterStore, other: ParameterStore) -> None:
+        key = parameters.write_manifest(make_manifest())
+        assert parameters.read_manifest(key) == make_manifest()
+        assert other.read_manifest(key) == make_manifest()
+
+    def test_a_file_list_reads_back(self, parameters: ParameterStore, other: ParameterStore) -> None:
+        key = parameters.write_file_list(make_file_list())
+        assert parameters.read_file_list(key) == make_file_list()
+        assert other.read_file_list(key) == make_file_list()
+
+    def test_each_write_makes_an_object_of_its_own(self, parameters: ParameterStore, raw: RawObjects) -> None:
+        keys = {parameters.write_manifest(make_manifest()) for _ in range(3)}
+        assert keys == {key for key in raw.list() if key.startswith("manifests/")}
+        assert {key.split("/")[1] for key in keys} == {make_manifest().digest.hex()}
+
+    @pytest.mark.parametrize("key", ["", "root.json", "manifests/x/y", "files/" + "0" * 64 + "/" + "0" * 32])
+    def test_what_is_no_manifest_is_not_found(self, parameters: ParameterStore, key: str) -> None:
+        with pytest.raises(NotFoundError) as caught:
+            parameters.read_manifest(key)
+        assert caught.value.reason is ErrorReason.OBJECT_NOT_FOUND
+
+    def test_a_key_of_the_other_kind_is_not_found(self, parameters: ParameterStore) -> None:
+        manifest_key = parameters.write_manifest(make_manifest())
+        files_key = parameters.write_file_list(make_file_list())
+        parameters.read_manifest(manifest_key)
+        with pytest.raises(NotFoundError):
+            parameters.read_file_list(manifest_key)
+        with pytest.raises(NotFoundError):
+            parameters.read_manifest(files_key)
+
+    def test_a_missing_manifest_is_named(self, parameters: ParameterStore) -> None:
+        key = f"manifests/{'0' * 64}/{'0' * 32}"
+        with pytest.raises(NotFoundError, match=key):
+            parameters.read_manifest(key)
+
+    def test_every_damaged_byte_is_reported(
+        self, parameters: ParameterStore, other: ParameterStore, raw: RawObjects
+    ) -> None:
+        key = parameters.write_manifest(make_manifest())
+        for at in range(len(raw.read(key))):
+            flip_bit(raw, key, at)
+            with pytest.raises(CorruptError, match=key):
+                other.read_manifest(key)
+            flip_bit(raw, key, at)
+        assert other.read_manifest(key) == make_manifest()
+
+    def test_content_under_the_key_of_other_content_is_reported(
+        self, parameters: ParameterStore, other: ParameterStore, raw: RawObjects
+    ) -> None:
+        keys = [parameters.write_manifest(make_manifest((name,))) for name in ("a", "b")]
+        raw.write(keys[0], raw.read(keys[1]))
+        with pytest.raises(CorruptError) as caught:
+            other.read_manifest(keys[0])
+        assert caught.value.reason is ErrorReason.MANIFEST_CORRUPT
+
+    def test_an_object_of_a_later_version_is_refused(
+        self, parameters: ParameterStore, other: ParameterStore, raw: RawObjects
+    ) -> None:
+        key = parameters.write_manifest(make_manifest())
+        content = raw.read(key)
+        raw.write(key, content[:7] + b"\x02" + content[8:])
+        with pytest.raises(CorruptError) as caught:
+            other.read_manifest(key)
+        assert caught.value.reason is ErrorReason.UNKNOWN_FORMAT_VERSION
+
+    def test_a_document_with_other_digests_is_refused(self, parameters: ParameterStore) -> None:
+        with pytest.raises(InvalidArgumentError):
+            parameters.write_manifest(make_manifest(algorithm=DigestAlgorithm.SHA256))
+
+    def test_usage_tells_manifests_from_the_rest(self, parameters: ParameterStore, raw: RawObjects) -> None:
+        before = parameters.usage()
+        manifest_key = parameters.write_manifest(make_manifest())
+        files_key = parameters.write_file_list(make_file_list())
+        usage = parameters.usage()
+        assert usage.manifest_bytes - before.manifest_bytes == len(raw.read(manifest_key))
+        assert usage.other_bytes - before.other_bytes >= len(raw.read(files_key))
+        assert (usage.pack_bytes, usage.index_bytes, usage.chunk_count) == (0, 0, 0)
