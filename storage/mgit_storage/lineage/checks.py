@@ -1,0 +1,159 @@
+"""Checks of arguments that need no look at the graph, the same for every implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mgit_core.errors import (
+    ConflictError,
+    ErrorReason,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    MGitError,
+    NotFoundError,
+)
+from mgit_core.lineage import ModelCommit
+from mgit_core.ports.graph import Page
+
+__all__ = [
+    "LARGEST_BATCH",
+    "check_batch",
+    "check_both_empty",
+    "check_bound",
+    "cycle",
+    "edge_not_found",
+    "model_not_found",
+    "other_case",
+    "parent_not_found",
+    "tag_not_found",
+    "version_after",
+]
+
+LARGEST_BATCH = 1_000
+
+
+def model_not_found(reference: object) -> MGitError:
+    """The error for a model that is not there."""
+    return NotFoundError(
+        ErrorReason.MODEL_NOT_FOUND, f"There is no model {reference}.", reference=str(reference)
+    )
+
+
+def parent_not_found(uid: str) -> MGitError:
+    """The error for a parent that is not there."""
+    return NotFoundError(
+        ErrorReason.PARENT_NOT_FOUND, f"There is no parent @{uid}; add it first.", parent=uid
+    )
+
+
+def tag_not_found(name: str | None, tag: str) -> MGitError:
+    """The error for a tag that is not there."""
+    return NotFoundError(ErrorReason.TAG_NOT_FOUND, f"{name} has no tag {tag!r}.", name=name, tag=tag)
+
+
+def edge_not_found(child_uid: str, parent_uid: str) -> MGitError:
+    """The error for an edge that is not there."""
+    return NotFoundError(
+        ErrorReason.EDGE_NOT_FOUND, f"There is no such edge from @{child_uid} to @{parent_uid}."
+    )
+
+
+def other_case(name: str, known: str) -> MGitError:
+    """The error for a name that is taken in another case."""
+    return InvalidArgumentError(
+        ErrorReason.INVALID_NAME,
+        f"The name {name!r} differs only in case from {known!r}, which exists; use that.",
+        name=name,
+        known=known,
+    )
+
+
+def cycle(refs: Sequence[str]) -> MGitError:
+    """The error for an edge that would close a cycle.
+
+    Args:
+        refs: Models on the way from the parent to the child.
+    """
+    path = " -> ".join(refs)
+    return ConflictError(
+        ErrorReason.CYCLE,
+        f"The edge would close a cycle: {path} -> {refs[0]}. A model cannot be its own ancestor.",
+        path=path,
+    )
+
+
+def check_batch(commits: Sequence[ModelCommit]) -> None:
+    """Refuse what no graph can make right.
+
+    Raises:
+        InvalidArgumentError: INVALID_ARGUMENT for too many commits, or a parent that is named twice with one
+            relation.
+        NotFoundError: PARENT_NOT_FOUND or MODEL_NOT_FOUND for a parent or previous version that does not stand
+            earlier in the batch.
+    """
+    if len(commits) > LARGEST_BATCH:
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_ARGUMENT,
+            f"A batch has at most {LARGEST_BATCH} models; found {len(commits)}.",
+        )
+    later = {commit.uid for commit in commits}
+    for commit in commits:
+        for link in commit.parents:
+            if link.parent_uid in later:
+                raise parent_not_found(link.parent_uid)
+        if commit.previous.uid in later:
+            raise model_not_found(f"@{commit.previous.uid}")
+        if len({(link.parent_uid, link.relation) for link in commit.parents}) < len(commit.parents):
+            raise InvalidArgumentError(
+                ErrorReason.INVALID_ARGUMENT, f"A parent of {commit.name} is named twice with one relation."
+            )
+        later.discard(commit.uid)
+
+
+def version_after(page: Page) -> int | None:
+    """The version number that a page of versions starts below; None for the beginning.
+
+    Raises:
+        InvalidArgumentError: INVALID_PAGE_TOKEN.
+    """
+    if page.after is None:
+        return None
+    if not (page.after.isascii() and page.after.isdigit() and len(page.after) <= 10):
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_PAGE_TOKEN,
+            f"A list of versions goes on after a number; found {page.after[:80]!r}.",
+        )
+    return int(page.after)
+
+
+def check_both_empty(*, graph_is_empty: bool, store_is_empty: bool) -> None:
+    """Refuse to bind a graph and a store for the first time, unless both are empty.
+
+    Raises:
+        FailedPreconditionError: STORE_MISMATCH.
+    """
+    full = [
+        what for what, empty in (("the graph", graph_is_empty), ("the store", store_is_empty)) if not empty
+    ]
+    if full:
+        raise FailedPreconditionError(
+            ErrorReason.STORE_MISMATCH,
+            f"Graph and store are not bound to each other, and {' and '.join(full)} is not empty; an empty "
+            "store is bound to an empty graph only.",
+        )
+
+
+def check_bound(bound_to: str, store_id: str) -> None:
+    """Refuse a graph that is bound to another store.
+
+    Raises:
+        FailedPreconditionError: STORE_MISMATCH.
+    """
+    if bound_to != store_id:
+        raise FailedPreconditionError(
+            ErrorReason.STORE_MISMATCH,
+            f"The graph belongs to store {bound_to}, but the store here is {store_id}; start the service "
+            "with the store and the graph that belong together.",
+            graph_store_id=bound_to,
+            store_id=store_id,
+        )

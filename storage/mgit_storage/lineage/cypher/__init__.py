@@ -1,0 +1,1 @@
+"""Every Cypher text of the project: literal constants, parameters only, by topic."""

@@ -1,0 +1,246 @@
+"""Finding models, lists of them, tags, and taking them away."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+__all__ = [
+    "DELETE_MODEL",
+    "DELETE_TAG",
+    "DELETE_TAGS_OF",
+    "DELETE_UNUSED_PARAMETERS",
+    "FIND_BY_NUMBER",
+    "FIND_BY_TAG",
+    "FIND_BY_UID",
+    "FIND_LATEST",
+    "FIND_NAME",
+    "FIND_SUMMARIES",
+    "FIND_TAG",
+    "IS_TOUCHED",
+    "LIST_LATEST",
+    "LIST_TAGS",
+    "LIST_VERSIONS",
+    "LOCK_NAME",
+    "LOCK_NAME_OF",
+    "MARK_REMOVED",
+    "PUT_TAG",
+    "TYPES",
+]
+
+TYPES: LiteralString = (
+    "FINETUNED_FROM|ADAPTED_FROM|PRUNED_FROM|QUANTIZED_FROM|DISTILLED_FROM|MERGED_FROM"
+    "|AGGREGATED_FROM|CAST_FROM|DERIVED_FROM"
+)
+
+_DESCRIBE: LiteralString = (
+    """
+OPTIONAL MATCH (m)-[:HAS_PARAMETERS]->(p:ParameterSet)
+OPTIONAL MATCH (m)-[:OF_TYPE]->(t:ModelType)
+OPTIONAL MATCH (m)-[:REVISION_OF]->(o:Model)
+RETURN properties(m) AS model, properties(p) AS parameters, t.name AS type,
+  o {
+    .uid, .name, .version, .state,
+    created_at: o.created_at.epochSeconds * 1000000 + o.created_at.microsecond
+  } AS previous,
+  COLLECT {
+    MATCH (m)-[e:"""
+    + TYPES
+    + """]->(q:Model)
+    RETURN e {
+      .*, relation: type(e), child_uid: m.uid, parent_uid: q.uid,
+      parent_ref: q.name + '@' + toString(q.version),
+      created_at: e.created_at.epochSeconds * 1000000 + e.created_at.microsecond
+    }
+    ORDER BY e.position
+  } AS parents,
+  COLLECT { MATCH (g:Tag)-[:POINTS_TO]->(m) RETURN g.name ORDER BY g.name } AS tags,
+  COLLECT {
+    MATCH (m)-[:TRAINED_ON]->(d:Dataset)
+    RETURN [d.name, d.version]
+    ORDER BY d.name, d.version
+  } AS datasets
+"""
+)
+
+# One model by uid. Index: model_uid.
+FIND_BY_UID: LiteralString = "MATCH (m:Model {uid: $uid})" + _DESCRIBE
+
+# One model by name and number. Index: model_version.
+FIND_BY_NUMBER: LiteralString = "MATCH (m:Model {name: $name, version: $version})" + _DESCRIBE
+
+# The highest version of a name that is not removed. Index: model_version, in its order.
+FIND_LATEST: LiteralString = (
+    """
+MATCH (m:Model {name: $name})
+WHERE m.version >= 1 AND m.state = 'present'
+WITH m
+ORDER BY m.name DESC, m.version DESC
+LIMIT 1
+"""
+    + _DESCRIBE
+)
+
+# What a tag points to. Index: tag.
+FIND_BY_TAG: LiteralString = (
+    """
+MATCH (:Tag {model_name: $name, name: $tag})-[:POINTS_TO]->(m:Model)
+"""
+    + _DESCRIBE
+)
+
+# Summaries of some models. Index: model_uid.
+FIND_SUMMARIES: LiteralString = """
+UNWIND $uids AS uid
+MATCH (m:Model {uid: uid})
+RETURN m {
+    .uid, .name, .version, .state,
+    created_at: m.created_at.epochSeconds * 1000000 + m.created_at.microsecond
+  } AS model
+"""
+
+# The latest present version of each name, by name. Indexes: model_name and model_version, in their order.
+LIST_LATEST: LiteralString = (
+    """
+MATCH (n:ModelName)
+WHERE n.name_lower > $after AND n.name_lower >= $prefix AND n.name_lower < $below
+WITH n
+ORDER BY n.name_lower
+CALL (n) {
+  MATCH (m:Model {name: n.name})
+  WHERE m.version >= 1 AND m.state = 'present'
+  RETURN m
+  ORDER BY m.name DESC, m.version DESC
+  LIMIT 1
+}
+WITH n, m
+WHERE $type IS NULL OR EXISTS { (m)-[:OF_TYPE]->(:ModelType {name: $type}) }
+WITH n, m
+LIMIT $size
+"""
+    + _DESCRIBE
+    + "ORDER BY n.name_lower\n"
+)
+
+# Versions of a name, newest first. Index: model_version, in its order.
+LIST_VERSIONS: LiteralString = (
+    """
+MATCH (m:Model {name: $name})
+WHERE m.version < $before
+WITH m
+ORDER BY m.name DESC, m.version DESC
+LIMIT $size
+"""
+    + _DESCRIBE
+    + "ORDER BY m.version DESC\n"
+)
+
+# Was a name ever used? Index: model_name.
+FIND_NAME: LiteralString = """
+MATCH (n:ModelName {name_lower: $name_lower})
+RETURN n.name AS name
+"""
+
+# Locks a name. Every change of a model, its number or its tags begins so. Index: model_name.
+LOCK_NAME: LiteralString = """
+MATCH (n:ModelName {name_lower: $name_lower})
+SET n.locked = true
+RETURN n.name AS name
+"""
+
+# Locks the name of a model; what is read of the model must be read afterwards. Index: model_uid.
+LOCK_NAME_OF: LiteralString = """
+MATCH (:Model {uid: $uid})-[:OF_NAME]->(n:ModelName)
+SET n.locked = true
+RETURN n.name AS name
+"""
+
+# Does an edge lead to or from a model, or a tag to it? Index: model_uid.
+IS_TOUCHED: LiteralString = (
+    """
+MATCH (m:Model {uid: $uid})
+RETURN EXISTS { (m)-[:REVISION_OF|"""
+    + TYPES
+    + """]-(:Model) } OR EXISTS { (:Tag)-[:POINTS_TO]->(m) } AS is_touched
+"""
+)
+
+# Deletes the tags of a model. Index: model_uid.
+DELETE_TAGS_OF: LiteralString = """
+MATCH (g:Tag)-[points:POINTS_TO]->(:Model {uid: $uid})
+DELETE points, g
+"""
+
+# Makes a model a tombstone. Index: model_uid.
+MARK_REMOVED: LiteralString = """
+MATCH (m:Model {uid: $uid})
+SET m.state = 'removed'
+REMOVE m.files, m.files_key, m.files_bytes
+WITH m
+MATCH (m)-[has:HAS_PARAMETERS]->(:ParameterSet)
+DELETE has
+"""
+
+# Deletes a model that nothing touches. Not DETACH: an edge that came meanwhile makes the deletion fail, and
+# the transaction is tried again. Index: model_uid.
+DELETE_MODEL: LiteralString = """
+MATCH (m:Model {uid: $uid})
+OPTIONAL MATCH (m)-[own:OF_NAME|OF_TYPE|TRAINED_ON|HAS_PARAMETERS]->()
+DELETE own
+WITH DISTINCT m
+DELETE m
+"""
+
+# Deletes a parameter set that no model has, and its tensors that no other set has. Not DETACH, as above.
+# Index: parameter_set.
+DELETE_UNUSED_PARAMETERS: LiteralString = """
+MATCH (p:ParameterSet {digest: $digest})
+WHERE NOT EXISTS { (:Model)-[:HAS_PARAMETERS]->(p) }
+OPTIONAL MATCH (p)-[has:HAS_TENSOR]->(t:Tensor)
+DELETE has
+WITH p, collect(DISTINCT t) AS tensors
+DELETE p
+WITH tensors
+UNWIND tensors AS t
+WITH t
+ORDER BY t.digest
+WHERE NOT EXISTS { (:ParameterSet)-[:HAS_TENSOR]->(t) }
+DELETE t
+"""
+
+# A tag with what it points to. Index: tag.
+FIND_TAG: LiteralString = """
+MATCH (:Tag {model_name: $name, name: $tag})-[:POINTS_TO]->(m:Model)
+RETURN m {
+    .uid, .name, .version, .state,
+    created_at: m.created_at.epochSeconds * 1000000 + m.created_at.microsecond
+  } AS model
+"""
+
+# Tags of a name, sorted. Index: tag, in its order.
+LIST_TAGS: LiteralString = """
+MATCH (g:Tag {model_name: $name})
+WHERE g.name > ''
+MATCH (g)-[:POINTS_TO]->(m:Model)
+RETURN g.name AS tag, m {
+    .uid, .name, .version, .state,
+    created_at: m.created_at.epochSeconds * 1000000 + m.created_at.microsecond
+  } AS model
+ORDER BY g.name
+"""
+
+# Points a tag to a model, from wherever it pointed. Indexes: tag, model_uid.
+PUT_TAG: LiteralString = """
+MATCH (m:Model {uid: $uid})
+MERGE (g:Tag {model_name: $name, name: $tag})
+WITH m, g
+OPTIONAL MATCH (g)-[old:POINTS_TO]->(:Model)
+DELETE old
+WITH DISTINCT m, g
+CREATE (g)-[:POINTS_TO]->(m)
+"""
+
+# Deletes a tag. Index: tag.
+DELETE_TAG: LiteralString = """
+MATCH (g:Tag {model_name: $name, name: $tag})
+DETACH DELETE g
+"""

@@ -1,0 +1,90 @@
+"""Schema, migrations, and the tie between graph and store.
+
+A migration is a tuple of statements that may run again without harm. Its number is its place, from 1; a
+``Migration`` node records it. New ones are only added at the end.
+"""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+__all__ = [
+    "BIND",
+    "COUNT_NODES",
+    "EPOCH",
+    "FIRST_CONSTRAINT",
+    "LOCK_GRAPH",
+    "LOCK_STORE",
+    "MIGRATIONS",
+    "MIGRATION_LEVEL",
+    "RECORD_MIGRATION",
+    "SERVER",
+]
+
+FIRST_CONSTRAINT: LiteralString = (
+    "CREATE CONSTRAINT store_key IF NOT EXISTS FOR (n:Store) REQUIRE n.key IS UNIQUE"
+)
+
+MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
+    (
+        "CREATE CONSTRAINT migration_number IF NOT EXISTS FOR (n:Migration) REQUIRE n.number IS UNIQUE",
+        "CREATE CONSTRAINT model_uid IF NOT EXISTS FOR (n:Model) REQUIRE n.uid IS UNIQUE",
+        "CREATE CONSTRAINT model_version IF NOT EXISTS FOR (n:Model) REQUIRE (n.name, n.version) IS UNIQUE",
+        "CREATE CONSTRAINT model_name IF NOT EXISTS FOR (n:ModelName) REQUIRE n.name_lower IS UNIQUE",
+        "CREATE CONSTRAINT model_type IF NOT EXISTS FOR (n:ModelType) REQUIRE n.name IS UNIQUE",
+        "CREATE CONSTRAINT parameter_set IF NOT EXISTS FOR (n:ParameterSet) REQUIRE n.digest IS UNIQUE",
+        "CREATE CONSTRAINT tensor_digest IF NOT EXISTS FOR (n:Tensor) REQUIRE n.digest IS UNIQUE",
+        "CREATE CONSTRAINT dataset IF NOT EXISTS FOR (n:Dataset) REQUIRE (n.name, n.version) IS UNIQUE",
+        "CREATE CONSTRAINT tag IF NOT EXISTS FOR (n:Tag) REQUIRE (n.model_name, n.name) IS UNIQUE",
+        "CREATE CONSTRAINT request_id IF NOT EXISTS FOR (n:Request) REQUIRE n.id IS UNIQUE",
+        "CREATE INDEX request_age IF NOT EXISTS FOR (n:Request) ON (n.created_at)",
+        "CREATE CONSTRAINT lock_name IF NOT EXISTS FOR (n:Lock) REQUIRE n.name IS UNIQUE",
+    ),
+)
+
+# Is the database empty? Counts stop at the first node.
+COUNT_NODES: LiteralString = "MATCH (n) WITH n LIMIT 1 RETURN count(n) AS nodes"
+
+# Binds a graph to a store, or finds what it is bound to. Index: store_key.
+BIND: LiteralString = """
+MERGE (s:Store {key: 'mgit'})
+ON CREATE SET s.id = $store_id, s.epoch = 1
+RETURN s.id AS store_id
+"""
+
+# Which store is the graph bound to, and at which epoch? Index: store_key.
+EPOCH: LiteralString = """
+MATCH (s:Store {key: 'mgit'})
+RETURN s.id AS store_id, s.epoch AS epoch
+"""
+
+# Makes changes of edges take turns, so that two of them cannot close a cycle together. It is another node than
+# the store's, which commits lock last. Index: lock_name.
+LOCK_GRAPH: LiteralString = """
+MERGE (l:Lock {name: 'edges'})
+SET l.locked = true
+RETURN l.name AS name
+"""
+
+# Makes two services that migrate at once take turns. Index: store_key.
+LOCK_STORE: LiteralString = """
+MATCH (s:Store {key: 'mgit'})
+SET s.locked = true
+RETURN s.key AS key
+"""
+
+# How far has the schema come? A handful of nodes, so by label.
+MIGRATION_LEVEL: LiteralString = "MATCH (m:Migration) RETURN coalesce(max(m.number), 0) AS level"
+
+# Records a migration. Index: migration_number.
+RECORD_MIGRATION: LiteralString = """
+MERGE (m:Migration {number: $number})
+ON CREATE SET m.applied_at = datetime()
+"""
+
+# Which server answers?
+SERVER: LiteralString = """
+CALL dbms.components()
+YIELD versions, edition
+RETURN versions[0] AS version, edition
+"""

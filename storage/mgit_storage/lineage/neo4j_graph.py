@@ -1,0 +1,26 @@
+"""All ports on one Neo4j."""
+
+from __future__ import annotations
+
+from mgit_core.ports.graph import Lineage
+from mgit_storage.lineage.binding import Neo4jStoreBinding
+from mgit_storage.lineage.content import Neo4jContentQueries
+from mgit_storage.lineage.edges import Neo4jEdges
+from mgit_storage.lineage.models import Neo4jModels
+from mgit_storage.lineage.session import GraphSession
+from mgit_storage.lineage.tags import Neo4jTags
+from mgit_storage.lineage.traversal import Neo4jTraversal
+
+__all__ = ["open_graph"]
+
+
+def open_graph(session: GraphSession, *, is_warmed: bool) -> Lineage:
+    """The lineage graph behind a session."""
+    return Lineage(
+        models=Neo4jModels(session),
+        tags=Neo4jTags(session),
+        edges=Neo4jEdges(session),
+        traversal=Neo4jTraversal(session),
+        content=Neo4jContentQueries(session),
+        binding=Neo4jStoreBinding(session, is_warmed=is_warmed),
+    )

@@ -1,0 +1,30 @@
+"""What every lineage graph must do. A subclass supplies the fixture ``lineage``: bound, empty, at epoch 1."""
+
+from __future__ import annotations
+
+from mgit_storage.testing.lineage.batches import BatchLaws
+from mgit_storage.testing.lineage.commits import CommitLaws
+from mgit_storage.testing.lineage.content import BindingLaws, ContentLaws
+from mgit_storage.testing.lineage.edges import EdgeLaws
+from mgit_storage.testing.lineage.models import ModelLaws
+from mgit_storage.testing.lineage.removals import RemovalLaws
+from mgit_storage.testing.lineage.requests import RequestLaws
+from mgit_storage.testing.lineage.tags import TagLaws
+from mgit_storage.testing.lineage.traversal import TraversalLaws
+
+__all__ = ["LineageConformance"]
+
+
+class LineageConformance(
+    CommitLaws,
+    BatchLaws,
+    ModelLaws,
+    RemovalLaws,
+    RequestLaws,
+    TagLaws,
+    EdgeLaws,
+    TraversalLaws,
+    ContentLaws,
+    BindingLaws,
+):
+    """The laws of models, tags, edges, traversals, content queries and the binding."""

@@ -1,0 +1,318 @@
+"""Neo4j and its twin in memory, driven side by side by the same random history.
+
+Every answer and every refusal must be equal, except the times that each of them takes from its own clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from tests.neo4j_server import TestServer, empty_graph
+
+from mgit_core.errors import ErrorReason, MGitError
+from mgit_core.lineage import (
+    Direction,
+    Model,
+    ModelState,
+    ParentLink,
+    Previous,
+    ProvenanceEdge,
+    Relation,
+    RequestKey,
+)
+from mgit_core.names import Reference
+from mgit_core.ports.graph import Lineage, Page, TraversalQuery
+from mgit_storage.lineage import open_memory, open_neo4j
+from mgit_storage.testing.values import make_commit
+
+T = TypeVar("T")
+STORE_ID = "00000000-0000-4000-8000-000000000001"
+NOBODY = "00000000-0000-7000-8000-000000000000"
+NAMES = ("a", "B", "b", "c/d")
+CONTENTS = ("x", "y", "z")
+RELATIONS = (Relation.FINETUNED, Relation.MERGED)
+
+models = st.integers(min_value=0, max_value=11)
+relations = st.sampled_from(RELATIONS)
+requests = st.one_of(st.none(), st.integers(min_value=0, max_value=2))
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A commit before its models are known; ``previous`` is None for none, 0 for the latest, else a model."""
+
+    name: str
+    content: str
+    parents: list[tuple[int, Relation]]
+    previous: int | None
+    is_fresh: bool
+
+
+drafts = st.builds(
+    Draft,
+    name=st.sampled_from(NAMES),
+    content=st.sampled_from(CONTENTS),
+    parents=st.lists(st.tuples(models, relations), max_size=3, unique=True),
+    previous=st.one_of(st.none(), st.just(0), st.integers(min_value=0, max_value=12)),
+    is_fresh=st.sampled_from((True, True, True, True, False)),
+)
+
+
+@dataclass
+class Server:
+    """Set by the test before the machine runs."""
+
+    address: ClassVar[TestServer]
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An error as an answer."""
+
+    reason: ErrorReason
+
+
+class LineageTwins(RuleBasedStateMachine):
+    """Each rule asks both; the invariants look at the whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        server = Server.address
+        empty_graph(server)
+        self.real = self.runner.run(
+            self._open(lambda: open_neo4j(server.uri, server.username, server.password, is_warmed=False))
+        )
+        self.twin = self.runner.run(self._open(open_memory))
+        self.uids: list[str] = []
+        self.numbers: set[tuple[str, int]] = set()
+
+    @staticmethod
+    async def _open(make: Callable[[], Lineage]) -> Lineage:
+        lineage = make()
+        await lineage.binding.bind(STORE_ID, store_is_empty=True)
+        return lineage
+
+    def teardown(self) -> None:
+        self.runner.run(self.real.binding.close())
+        self.runner.close()
+
+    def ask(self, question: Callable[[Lineage], Coroutine[Any, Any, T]]) -> T | Refused:
+        """The answer of both, which is one."""
+        real, twin = (self._answer(question, lineage) for lineage in (self.real, self.twin))
+        assert _timeless(real) == _timeless(twin)
+        return real
+
+    def _answer(self, question: Callable[[Lineage], Coroutine[Any, Any, T]], lineage: Lineage) -> T | Refused:
+        try:
+            return self.runner.run(question(lineage))
+        except MGitError as error:
+            return Refused(error.reason)
+
+    def uid(self, index: int) -> str:
+        return self.uids[index] if index < len(self.uids) else NOBODY
+
+    def key(self, request: int | None, *arguments: object) -> RequestKey | None:
+        if request is None:
+            return None
+        return RequestKey(id=f"request {request}", arguments_digest=repr(arguments).encode().ljust(32)[:32])
+
+    @rule(draft=drafts, request=requests)
+    def commit(self, draft: Draft, request: int | None) -> None:
+        links = tuple(
+            ParentLink(parent_uid=self.uid(index), relation=relation) for index, relation in draft.parents
+        )
+        older = Previous(automatic=draft.previous is not None)
+        if draft.previous:
+            older = Previous(uid=self.uid(draft.previous - 1))
+        commit = make_commit(
+            draft.name, *links, content=draft.content, previous=older, epoch=1 if draft.is_fresh else 0
+        )
+        key = self.key(request, draft.name, draft.content)
+        answer = self.ask(lambda lineage: lineage.models.commit(commit, key))
+        if not isinstance(answer, Refused) and not answer.repeated:
+            self._take(answer.model)
+
+    def _take(self, model: Model) -> None:
+        number = (model.name, model.version)
+        assert number not in self.numbers, "numbers are never reused"
+        self.numbers.add(number)
+        self.uids.append(model.uid)
+
+    @rule(names=st.lists(st.sampled_from(NAMES), min_size=2, max_size=4), content=st.sampled_from(CONTENTS))
+    def commit_batch(self, names: list[str], content: str) -> None:
+        commits = [make_commit(name, content=content) for name in names]
+        chained = [commits[0]]
+        for commit in commits[1:]:
+            chained.append(replace(commit, parents=(ParentLink(parent_uid=chained[-1].uid),)))
+        answer = self.ask(lambda lineage: lineage.models.commit_batch(chained))
+        for done in [] if isinstance(answer, Refused) else answer:
+            self._take(done.model)
+
+    @precondition(lambda self: self.uids)
+    @rule(model=models, request=requests)
+    def remove(self, model: int, request: int | None) -> None:
+        uid = self.uid(model)
+        self.ask(lambda lineage: lineage.models.remove(uid, self.key(request, uid)))
+
+    @precondition(lambda self: self.uids)
+    @rule(child=models, parent=models, relation=relations, request=requests)
+    def link(self, child: int, parent: int, relation: Relation, request: int | None) -> None:
+        link = ParentLink(parent_uid=self.uid(parent), relation=relation, weight=0.5)
+        key = self.key(request, child, parent)
+        self.ask(lambda lineage: lineage.edges.link(self.uid(child), link, key))
+
+    @precondition(lambda self: self.uids)
+    @rule(child=models, parent=models, relation=st.one_of(st.none(), relations), request=requests)
+    def unlink(self, child: int, parent: int, relation: Relation | None, request: int | None) -> None:
+        key = self.key(request, child, parent, relation)
+        self.ask(lambda lineage: lineage.edges.unlink(self.uid(child), self.uid(parent), relation, key))
+
+    @precondition(lambda self: self.uids)
+    @rule(newer=models, older=models)
+    def link_revision(self, newer: int, older: int) -> None:
+        self.ask(lambda lineage: lineage.edges.link_revision(self.uid(newer), self.uid(older)))
+
+    @precondition(lambda self: self.uids)
+    @rule(newer=models, older=models)
+    def unlink_revision(self, newer: int, older: int) -> None:
+        self.ask(lambda lineage: lineage.edges.unlink_revision(self.uid(newer), self.uid(older)))
+
+    @precondition(lambda self: self.uids)
+    @rule(model=models, tag=st.sampled_from(("one", "two")), force=st.booleans(), request=requests)
+    def put_tag(self, model: int, tag: str, force: bool, request: int | None) -> None:  # noqa: FBT001 - drawn
+        key = self.key(request, model, tag)
+        self.ask(lambda lineage: lineage.tags.put(self.uid(model), tag, force=force, request=key))
+
+    @rule(name=st.sampled_from(NAMES), tag=st.sampled_from(("one", "two")))
+    def delete_tag(self, name: str, tag: str) -> None:
+        self.ask(lambda lineage: lineage.tags.delete(name, tag))
+
+    @precondition(lambda self: self.uids)
+    @rule(
+        model=models,
+        direction=st.sampled_from(Direction),
+        only=st.sampled_from(((), RELATIONS[:1], RELATIONS)),
+        max_depth=st.sampled_from((None, 1, 2)),
+        limit=st.sampled_from((None, 1, 3)),
+    )
+    def walk(
+        self,
+        model: int,
+        direction: Direction,
+        only: tuple[Relation, ...],
+        max_depth: int | None,
+        limit: int | None,
+    ) -> None:
+        query = TraversalQuery(
+            uid=self.uid(model), direction=direction, relations=only, max_depth=max_depth, limit=limit
+        )
+        self.ask(lambda lineage: _relatives(lineage, query))
+        self.ask(lambda lineage: lineage.traversal.count(query))
+        unbounded = replace(query, limit=None)
+        self.ask(lambda lineage: _uids(lineage, unbounded))
+
+    @precondition(lambda self: self.uids)
+    @rule(ours=models, theirs=models, size=st.integers(min_value=1, max_value=6))
+    def compare(self, ours: int, theirs: int, size: int) -> None:
+        self.ask(lambda lineage: lineage.traversal.merge_bases(self.uid(ours), self.uid(theirs)))
+        around = [self.uid(ours)]
+        self.ask(lambda lineage: lineage.traversal.lineage(around, max_models=size))
+
+    @rule(name=st.sampled_from(NAMES), size=st.integers(min_value=1, max_value=3))
+    def look_up(self, name: str, size: int) -> None:
+        for reference in (
+            Reference(name=name),
+            Reference(name=name, version=1),
+            Reference(name=name, tag="one"),
+        ):
+            self.ask(lambda lineage, reference=reference: lineage.models.get(reference))  # type: ignore[misc]
+        self.ask(lambda lineage: lineage.models.list_versions(name, Page(size=size)))
+        self.ask(lambda lineage: lineage.models.list_latest(Page(size=size), prefix=name[:1]))
+        self.ask(lambda lineage: lineage.tags.list(name))
+
+    @rule(content=st.sampled_from(CONTENTS))
+    def look_up_content(self, content: str) -> None:
+        digest = make_commit("m", content=content).tensors[0].digest
+        self.ask(lambda lineage: lineage.content.models_with_tensor(digest, Page(size=4)))
+        self.ask(lambda lineage: lineage.content.duplicates(Page(size=2)))
+        self.ask(lambda lineage: lineage.content.parameter_sets(Page(size=5)))
+
+    @invariant()
+    def sizes_are_equal(self) -> None:
+        self.ask(lambda lineage: lineage.content.counts())
+
+    @invariant()
+    def the_graph_is_acyclic_and_equal(self) -> None:
+        answer = self.ask(lambda lineage: lineage.traversal.lineage([], max_models=1_000))
+        assert not isinstance(answer, Refused)
+        _, edges, revisions, _ = answer
+        older: dict[str, set[str]] = {}
+        for newer_uid, older_uid in [
+            *((edge.child_uid, edge.parent_uid) for edge in edges),
+            *((edge.newer_uid, edge.older_uid) for edge in revisions),
+        ]:
+            older.setdefault(newer_uid, set()).add(older_uid)
+        while older:
+            settled = {uid for uid, below in older.items() if not below & older.keys()}
+            assert settled, "what is left of the graph is a cycle"
+            older = {uid: below for uid, below in older.items() if uid not in settled}
+
+    @invariant()
+    def present_models_are_whole(self) -> None:
+        listed = self.ask(lambda lineage: lineage.content.parameter_sets(Page(size=1_000)))
+        assert not isinstance(listed, Refused)
+        assert all(model.parameters and model.state is ModelState.PRESENT for model in listed)
+
+
+async def _relatives(lineage: Lineage, query: TraversalQuery) -> list[Any]:
+    return [row async for part in lineage.traversal.relatives(query) for row in part]
+
+
+async def _uids(lineage: Lineage, query: TraversalQuery) -> list[str]:
+    return sorted([uid async for part in lineage.traversal.uids(query) for uid in part])
+
+
+def _timeless(answer: object) -> object:
+    """The answer without the moments at which links were made, which each clock tells for itself."""
+    if isinstance(answer, ProvenanceEdge):
+        return replace(answer, created_at=_ANY_TIME)
+    if isinstance(answer, list | tuple):
+        return [_timeless(each) for each in answer]
+    if isinstance(answer, Model):
+        return replace(answer, parents=tuple(_timeless(edge) for edge in answer.parents))  # type: ignore[misc]
+    return replace(answer, model=_timeless(answer.model)) if hasattr(answer, "same_as") else answer  # type: ignore[type-var]
+
+
+_ANY_TIME = make_commit("m").created_at
+
+
+def run_twins(server: TestServer, *, examples: int, steps: int) -> None:
+    """Drive both through ``examples`` histories of ``steps`` steps, the same ones in every run."""
+    Server.address = server
+    try:
+        run_state_machine_as_test(
+            LineageTwins,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    finally:
+        empty_graph(server)
