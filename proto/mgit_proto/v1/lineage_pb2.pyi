@@ -872,7 +872,7 @@ class GetLineageRequest(_message.Message):
     """Largest number of models, capped at 100,000; 0 means 10,000."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """References; empty means the whole graph."""
+        """References, at most 1,000; empty means the whole graph."""
 
     def __init__(
         self,

@@ -139,10 +139,12 @@ class ParameterServiceServicer:
 
     def UploadModel(self, request_iterator, context):
         """Adds a model from raw bytes; the server cuts and digests. First the header, then for each parameter and
-        each file a start and its bytes in pieces, in order. Nothing is visible before the answer.
+        each file a start and its bytes in pieces, in order, and at last the end. Nothing is visible before the
+        answer, and a stream that is cut makes no model.
 
         Errors:
-        As CommitModel; INVALID_ARGUMENT (SHAPE_MISMATCH): a start whose bytes do not add up.
+        As CommitModel; INVALID_ARGUMENT (SHAPE_MISMATCH): a start whose bytes do not add up;
+        MESSAGE_OUT_OF_ORDER: among others, a stream without its end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

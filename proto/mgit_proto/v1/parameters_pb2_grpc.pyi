@@ -88,10 +88,12 @@ class ParameterServiceStub:
     """
     UploadModel: _grpc.StreamUnaryMultiCallable[_parameters_pb2.UploadModelRequest, _parameters_pb2.UploadModelResponse]
     """Adds a model from raw bytes; the server cuts and digests. First the header, then for each parameter and
-    each file a start and its bytes in pieces, in order. Nothing is visible before the answer.
+    each file a start and its bytes in pieces, in order, and at last the end. Nothing is visible before the
+    answer, and a stream that is cut makes no model.
 
     Errors:
-      As CommitModel; INVALID_ARGUMENT (SHAPE_MISMATCH): a start whose bytes do not add up.
+      As CommitModel; INVALID_ARGUMENT (SHAPE_MISMATCH): a start whose bytes do not add up;
+      MESSAGE_OUT_OF_ORDER: among others, a stream without its end.
     """
     GetManifest: _grpc.UnaryStreamMultiCallable[_parameters_pb2.GetManifestRequest, _parameters_pb2.GetManifestResponse]
     """Streams what a model is made of: first the model, then parameters and files by reference.
@@ -164,10 +166,12 @@ class ParameterServiceAsyncStub(ParameterServiceStub):
     """
     UploadModel: _aio.StreamUnaryMultiCallable[_parameters_pb2.UploadModelRequest, _parameters_pb2.UploadModelResponse]  # type: ignore[assignment]
     """Adds a model from raw bytes; the server cuts and digests. First the header, then for each parameter and
-    each file a start and its bytes in pieces, in order. Nothing is visible before the answer.
+    each file a start and its bytes in pieces, in order, and at last the end. Nothing is visible before the
+    answer, and a stream that is cut makes no model.
 
     Errors:
-      As CommitModel; INVALID_ARGUMENT (SHAPE_MISMATCH): a start whose bytes do not add up.
+      As CommitModel; INVALID_ARGUMENT (SHAPE_MISMATCH): a start whose bytes do not add up;
+      MESSAGE_OUT_OF_ORDER: among others, a stream without its end.
     """
     GetManifest: _aio.UnaryStreamMultiCallable[_parameters_pb2.GetManifestRequest, _parameters_pb2.GetManifestResponse]  # type: ignore[assignment]
     """Streams what a model is made of: first the model, then parameters and files by reference.
@@ -267,10 +271,12 @@ class ParameterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_parameters_pb2.UploadModelResponse, _abc.Awaitable[_parameters_pb2.UploadModelResponse]]:
         """Adds a model from raw bytes; the server cuts and digests. First the header, then for each parameter and
-        each file a start and its bytes in pieces, in order. Nothing is visible before the answer.
+        each file a start and its bytes in pieces, in order, and at last the end. Nothing is visible before the
+        answer, and a stream that is cut makes no model.
 
         Errors:
-          As CommitModel; INVALID_ARGUMENT (SHAPE_MISMATCH): a start whose bytes do not add up.
+          As CommitModel; INVALID_ARGUMENT (SHAPE_MISMATCH): a start whose bytes do not add up;
+          MESSAGE_OUT_OF_ORDER: among others, a stream without its end.
         """
 
     @_abc_1.abstractmethod

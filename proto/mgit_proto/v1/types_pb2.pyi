@@ -12,8 +12,10 @@ Limits that hold for all services: a message has at most 1 MiB; a digest has 32 
 its text form, lower case with hyphens. A reference is text: NAME (the latest version), NAME@NUMBER,
 NAME@TAG, NAME@latest, or @UID. Every error carries a google.rpc.ErrorInfo with domain "mgit", a stable
 reason and details; RPCs list the reasons that belong to them. Any RPC MAY end with UNAUTHENTICATED
-(TOKEN_MISSING, TOKEN_WRONG), UNAVAILABLE (NEO4J_UNAVAILABLE, STORE_UNAVAILABLE, TRANSACTION_CONFLICT),
-DEADLINE_EXCEEDED (DEADLINE_EXCEEDED) and INTERNAL (INTERNAL) besides.
+(TOKEN_MISSING, TOKEN_WRONG), INVALID_ARGUMENT (INVALID_NAME or INVALID_REFERENCE for a name or reference
+that cannot be one, INVALID_ARGUMENT for a negative size or an unknown enum value), UNAVAILABLE
+(NEO4J_UNAVAILABLE, STORE_UNAVAILABLE, TRANSACTION_CONFLICT), DEADLINE_EXCEEDED (DEADLINE_EXCEEDED) and
+INTERNAL (INTERNAL) besides.
 """
 
 from collections import abc as _abc

@@ -1,0 +1,16 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+
+import hypothesis
+
+pytest_plugins = ["tests.neo4j_server", "tests.running_service"]
+
+# Read by torch when it is first imported: threads that wait by spinning starve the servers beside them.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# The same examples on every run; a slow machine is no failure.
+hypothesis.settings.register_profile("mgit", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("mgit")
