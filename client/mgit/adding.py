@@ -1,0 +1,96 @@
+"""Adds a model: reads the source, cuts it, and sends what the service lacks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mgit.connection import Connection
+from mgit.cutting import cut_source
+from mgit.frameworks.detection import open_source
+from mgit.progress import ProgressCounter
+from mgit.upload import Upload, upload
+from mgit.values import Addition, ModelReference, Parent, Relation, reference_of
+from mgit.wire import write_parent
+from mgit_core.errors import ErrorReason, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from mgit_proto.v1 import lineage_pb2, parameters_pb2, types_pb2
+
+__all__ = ["NewModel", "add_model", "write_previous"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewModel:
+    """A model that is to be added.
+
+    Attributes:
+        header: What is said of it as a whole; format, ties and an adapter's base are filled in from the source.
+        source: What it is made from.
+        request_id: Makes it idempotent.
+    """
+
+    header: parameters_pb2.ModelHeader
+    source: object
+    request_id: str
+
+
+def add_model(
+    connection: Connection, new: NewModel, progress: ProgressCounter
+) -> tuple[types_pb2.Model, Addition]:
+    """Add a model; gives it as the service answered, and what adding it did.
+
+    Raises:
+        MGitError: As the readers of sources, or as the service answers.
+    """
+    started = time.perf_counter()
+    algorithm = connection.capabilities.algorithm
+    source = open_source(new.source)
+    header = parameters_pb2.ModelHeader()
+    header.CopyFrom(new.header)
+    notes = [*source.notes, *_add_base_model(connection, header, source.base_model)]
+    header.source_format = source.source_format
+    header.ties.extend(types_pb2.Tie(names=tie) for tie in source.ties)
+    job = Upload(header=header, cut=cut_source(source, algorithm), request_id=new.request_id)
+    uploaded = upload(connection, job, progress)
+    return uploaded.model, Addition(
+        new_bytes=uploaded.stored_bytes,
+        sent_bytes=uploaded.sent_bytes,
+        seconds=time.perf_counter() - started,
+        same_as=uploaded.same_as,
+        repeated=uploaded.repeated,
+        notes=tuple(notes),
+    )
+
+
+def write_previous(model: ModelReference | None, *, no_previous: bool) -> parameters_pb2.Previous | None:
+    """Which version edge is wanted; None means the latest version of the name.
+
+    Raises:
+        InvalidArgumentError: INVALID_ARGUMENT, if a version is named and there shall be none.
+    """
+    if no_previous and model is not None:
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_ARGUMENT, "Either a previous version is named or there is none; found both."
+        )
+    if no_previous:
+        return parameters_pb2.Previous(none=True)
+    return None if model is None else parameters_pb2.Previous(model=reference_of(model))
+
+
+def _add_base_model(
+    connection: Connection, header: parameters_pb2.ModelHeader, base: str | None
+) -> Iterator[str]:
+    """Make the base that an adapter names a parent, unless one is declared; gives notes for a person."""
+    if base is None or any(link.relation == types_pb2.RELATION_ADAPTED for link in header.parents):
+        return
+    # Of a path the folder's name counts: the rest means something on one machine only.
+    name = Path(base).name if Path(base).is_absolute() else base
+    try:
+        request = lineage_pb2.GetModelRequest(model=name)
+        summary = connection.call(connection.lineage.GetModel, request).model.summary
+    except (NotFoundError, InvalidArgumentError, FailedPreconditionError):
+        yield f"The adapter names {base!r} as its base, which the service does not know: no parent recorded."
+        return
+    header.parents.append(write_parent(Parent(f"@{summary.uid}", Relation.ADAPTED)))
+    yield f"The adapter names {base!r} as its base: recorded as adapted from {summary.name}@{summary.version}."

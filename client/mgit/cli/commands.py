@@ -1,0 +1,64 @@
+"""The commands by name: where each lives, and the line that ``mgit --help`` shows for it.
+
+Names and lines stand here, apart from the modules, so that help does not import what a command needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["COMMANDS", "SECTIONS", "CommandEntry"]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """A command.
+
+    Attributes:
+        name: What a user types.
+        module: Module whose ``app`` has it.
+        line: First line of its help.
+    """
+
+    name: str
+    module: str
+    line: str
+
+
+SECTIONS: dict[str, tuple[CommandEntry, ...]] = {
+    "Local stack": (
+        CommandEntry("up", "mgit.cli.stack", "Start the local stack: Neo4j and the service."),
+        CommandEntry("down", "mgit.cli.stack", "Stop the local stack; all that is stored stays."),
+        CommandEntry("status", "mgit.cli.stack", "Say where the stack is and whether its parts answer."),
+        CommandEntry("browser", "mgit.cli.stack", "Open the lineage graph in the Neo4j Browser."),
+        CommandEntry("serve", "mgit.cli.stack", "Run the service alone, in the foreground."),
+    ),
+    "Models": (
+        CommandEntry("add", "mgit.cli.transfer", "Add a model from a file or folder."),
+        CommandEntry("get", "mgit.cli.transfer", "Write a model back to a file or folder."),
+        CommandEntry("ls", "mgit.cli.catalog", "List the latest version of each model."),
+        CommandEntry("show", "mgit.cli.catalog", "Describe a model with its parents and tensors."),
+        CommandEntry("log", "mgit.cli.catalog", "List the versions of a model, newest first."),
+        CommandEntry("tag", "mgit.cli.catalog", "List, set, move or delete tags."),
+        CommandEntry("rm", "mgit.cli.catalog", "Remove a model; its number is never given again."),
+    ),
+    "Lineage": (
+        CommandEntry("link", "mgit.cli.edges", "Add an edge from a child to a parent."),
+        CommandEntry("unlink", "mgit.cli.edges", "Delete edges between a child and a parent."),
+        CommandEntry(
+            "ancestors", "mgit.cli.walks", "List what a model was made from, over any number of hops."
+        ),
+        CommandEntry(
+            "descendants", "mgit.cli.walks", "List what was made from a model, over any number of hops."
+        ),
+        CommandEntry("lineage", "mgit.cli.walks", "Show the lineage around models as a tree."),
+        CommandEntry("merge-base", "mgit.cli.walks", "Find where the lineages of two models meet."),
+        CommandEntry("graph", "mgit.cli.drawing", "Draw the lineage around models."),
+    ),
+    "Store": (
+        CommandEntry("stats", "mgit.cli.storage", "Add up the bytes of the store or of a model."),
+        CommandEntry("uses", "mgit.cli.storage", "List the models that hold a tensor."),
+        CommandEntry("duplicates", "mgit.cli.storage", "List models with exactly equal parameters."),
+    ),
+}
+COMMANDS: dict[str, CommandEntry] = {entry.name: entry for entries in SECTIONS.values() for entry in entries}

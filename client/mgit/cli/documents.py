@@ -1,0 +1,168 @@
+"""Values as JSON: the keys that ``--output json`` promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from mgit.values import DuplicateGroup, Edge, Lineage, ModelStatistics, ModelSummary, Statistics, TensorUse
+
+if TYPE_CHECKING:
+    from mgit.model import Model
+
+__all__ = [
+    "document_of_duplicates",
+    "document_of_edge",
+    "document_of_lineage",
+    "document_of_model",
+    "document_of_model_statistics",
+    "document_of_parent",
+    "document_of_statistics",
+    "document_of_summary",
+    "document_of_use",
+]
+
+Document = dict[str, object]
+
+
+def document_of_summary(model: ModelSummary) -> Document:
+    """A model in a list."""
+    return {
+        "ref": model.ref,
+        "uid": model.uid,
+        "name": model.name,
+        "version": model.version,
+        "state": model.state.value,
+        "created_at": _moment(model.created_at),
+    }
+
+
+def document_of_model(model: Model) -> Document:
+    """A model with all that the graph knows of it."""
+    return {
+        "ref": model.ref,
+        "uid": model.uid,
+        "name": model.name,
+        "version": model.version,
+        "digest": model.digest,
+        "state": model.state.value,
+        "type": model.type,
+        "created_at": _moment(model.created_at),
+        "size_bytes": model.size_bytes,
+        "tensor_count": model.tensor_count,
+        "files_digest": model.files_digest,
+        "parents": [document_of_parent(edge) for edge in model.parents],
+        "previous": None if model.previous is None else model.previous.ref,
+        "metadata": dict(model.metadata),
+        "tags": list(model.tags),
+        "datasets": [{"name": each.name, "version": each.version} for each in model.datasets],
+    }
+
+
+def document_of_parent(edge: Edge) -> Document:
+    """An edge as its child tells it."""
+    return {
+        "ref": edge.parent_ref,
+        "uid": edge.parent_uid,
+        "relation": edge.relation.value,
+        "weight": edge.weight,
+        "origin": edge.origin.value,
+        "confidence": edge.confidence,
+    }
+
+
+def document_of_edge(edge: Edge, refs: Mapping[str, str]) -> Document:
+    """An edge; ``refs`` gives the reference of each uid."""
+    return {
+        "child": refs.get(edge.child_uid, f"@{edge.child_uid}"),
+        "parent": refs.get(edge.parent_uid, f"@{edge.parent_uid}"),
+        "relation": edge.relation.value,
+        "child_uid": edge.child_uid,
+        "parent_uid": edge.parent_uid,
+        "position": edge.position,
+        "weight": edge.weight,
+        "origin": edge.origin.value,
+        "confidence": edge.confidence,
+    }
+
+
+def document_of_lineage(lineage: Lineage) -> Document:
+    """Nodes and edges; version edges apart from the others."""
+    refs = {model.uid: model.ref for model in lineage.models}
+    return {
+        "models": [document_of_summary(model) for model in lineage.models],
+        "edges": [document_of_edge(edge, refs) for edge in lineage.edges],
+        "revisions": [
+            {"newer": refs[edge.newer_uid], "older": refs[edge.older_uid]} for edge in lineage.revisions
+        ],
+        "truncated": lineage.truncated,
+    }
+
+
+def document_of_use(use: TensorUse) -> Document:
+    """A model that holds a tensor."""
+    return {"ref": use.model.ref, "uid": use.model.uid, "parameter": use.parameter}
+
+
+def document_of_duplicates(groups: Iterable[DuplicateGroup]) -> Document:
+    """Groups of equal models."""
+    return {
+        "groups": [
+            {"digest": group.digest, "models": [document_of_summary(model) for model in group.models]}
+            for group in groups
+        ]
+    }
+
+
+def document_of_statistics(statistics: Statistics) -> Document:
+    """Sums over the whole store."""
+    return {
+        "models": statistics.models,
+        "edges": statistics.edges,
+        "tensors": statistics.tensors,
+        "chunks": statistics.chunks,
+        "logical_bytes": statistics.logical_bytes,
+        "stored_bytes": statistics.stored_bytes,
+        "pack_bytes": statistics.pack_bytes,
+        "index_bytes": statistics.index_bytes,
+        "manifest_bytes": statistics.manifest_bytes,
+        "other_bytes": statistics.other_bytes,
+        "reclaimable_bytes": statistics.reclaimable_bytes,
+        "ratio": statistics.ratio,
+    }
+
+
+def document_of_model_statistics(statistics: ModelStatistics) -> Document:
+    """Sums over one model, and its tensors."""
+    return {
+        "ref": statistics.model.ref,
+        "uid": statistics.model.uid,
+        "logical_bytes": statistics.logical_bytes,
+        "unique_bytes": statistics.unique_bytes,
+        "shared_bytes": statistics.shared_bytes,
+        "stored_bytes": statistics.stored_bytes,
+        "delta_bytes": statistics.delta_bytes,
+        "tensors": [
+            {
+                "name": tensor.name,
+                "digest": tensor.digest,
+                "logical_bytes": tensor.logical_bytes,
+                "stored_bytes": tensor.stored_bytes,
+                "encoding": _main_encoding(tensor.encodings),
+                "encodings": dict(tensor.encodings),
+                "predictor": None,
+                "shared_with": tensor.shared_with,
+            }
+            for tensor in statistics.tensors
+        ],
+    }
+
+
+def _main_encoding(encodings: Mapping[str, int]) -> str:
+    """The encoding that most chunks have; of equal ones the first by name; empty for an empty tensor."""
+    return min(encodings, key=lambda name: (-encodings[name], name), default="")
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

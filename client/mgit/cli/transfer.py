@@ -1,0 +1,119 @@
+"""``add get``: models in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from mgit.cli.arguments import parse_dataset, parse_metadata, parse_parent
+from mgit.cli.documents import document_of_model
+from mgit.cli.formatting import format_bytes, format_seconds
+from mgit.cli.invocation import invocation_of
+from mgit.values import Addition
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    path: Path = typer.Argument(help="A file or folder; see below."),
+    *,
+    name: str = typer.Option(..., help="Name of the model; a new version is made if it exists."),
+    parent: list[str] = typer.Option(
+        [], metavar="REF[:RELATION[:WEIGHT]]", help="What it was made from, and how; may be repeated."
+    ),
+    previous: str | None = typer.Option(
+        None, metavar="REF|none", help="What it is a newer version of; default: the latest of the name."
+    ),
+    type_: str | None = typer.Option(None, "--type", help="A label that groups models."),
+    meta: list[str] = typer.Option(
+        [], metavar="K=V", help="Metadata; numbers, true and false are kept as such; may be repeated."
+    ),
+    dataset: list[str] = typer.Option(
+        [], metavar="NAME[@V]", help="A data set it was trained on; may be repeated."
+    ),
+) -> None:
+    """Add a model from a file or folder.
+
+    PATH is a safetensors file, a sharded one by its index or folder, a Hugging Face folder, a PEFT adapter
+    folder, a torch state dict, or a Zarr group. Relations: finetuned, adapted, pruned, quantized, distilled,
+    merged, aggregated, cast, derived (the default). Prints the reference of the new version.
+
+    Example: mgit add sst2.safetensors --name sst2 --parent minilm:finetuned --meta epochs=3
+    """
+    invocation = invocation_of(context)
+    parents = [parse_parent(text) for text in parent]
+    datasets = [parse_dataset(text) for text in dataset]
+    metadata = parse_metadata(meta)
+    has_no_previous = previous == "none"
+    with invocation.connect() as repository:
+        model = repository.add(
+            name,
+            path,
+            parents=parents,
+            previous=None if has_no_previous else previous,
+            no_previous=has_no_previous,
+            metadata=metadata,
+            type=type_,
+            datasets=datasets,
+            progress=invocation.shows_progress or None,
+        )
+    addition = model.addition
+    assert addition is not None  # noqa: S101 - add always says what it did
+    document = {
+        **document_of_model(model),
+        "new_bytes": addition.new_bytes,
+        "sent_bytes": addition.sent_bytes,
+        "seconds": addition.seconds,
+        "same_as": list(addition.same_as),
+        "repeated": addition.repeated,
+        "notes": list(addition.notes),
+    }
+    for line in _notes(model.size_bytes, addition):
+        invocation.tell(line)
+    invocation.answer(document, lambda: [model.ref], [model.ref])
+
+
+def _notes(size_bytes: int, addition: Addition) -> Iterator[str]:
+    yield (
+        f"{format_bytes(size_bytes)} of tensors, {format_bytes(addition.sent_bytes)} sent, "
+        f"{format_bytes(addition.new_bytes)} new in the store, {format_seconds(addition.seconds)}"
+    )
+    if addition.same_as:
+        yield f"Its parameters are exactly those of {', '.join(addition.same_as)}."
+    yield from addition.notes
+
+
+@app.command()
+def get(
+    context: typer.Context,
+    ref: str = typer.Argument(help="NAME, NAME@VERSION, NAME@TAG or @UID."),
+    *,
+    to: Path = typer.Option(..., help="File or folder to write; it must not exist."),
+    format_: str | None = typer.Option(
+        None,
+        "--format",
+        metavar="safetensors|folder|zarr|torch",
+        help="Default: as it was added, else by the ending of --to.",
+    ),
+    tensor: list[str] = typer.Option(
+        [], metavar="GLOB", help="Only parameters with such names; may be repeated."
+    ),
+) -> None:
+    """Write a model back to a file or folder.
+
+    Files that were added come back byte for byte, tensors bit for bit; every digest is verified.
+
+    Example: mgit get sst2@1 --to sst2.safetensors
+    """
+    invocation = invocation_of(context)
+    with invocation.connect() as repository:
+        model = repository.get(ref)
+        written = model.save(
+            to, format=format_, tensors=tuple(tensor), progress=invocation.shows_progress or None
+        )
+    document = {"ref": model.ref, "uid": model.uid, "path": str(written), "digest": model.digest}
+    invocation.answer(document, lambda: [str(written)], [str(written)])

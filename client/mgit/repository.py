@@ -1,0 +1,289 @@
+"""Repositories: what a service keeps, as a program sees it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from mgit.chunks import WireChunkReader
+from mgit.connection import Connection
+from mgit.content import ModelContent
+from mgit.endpoint import Endpoint
+from mgit.graph import LineageCalls, as_parent, list_pages, new_request_id
+from mgit.model import Model, read_model
+from mgit.progress import Progress, open_progress
+from mgit.settings import read_settings
+from mgit.values import (
+    Addition,
+    Dataset,
+    ModelReference,
+    ModelStatistics,
+    Parent,
+    ServiceStatus,
+    Statistics,
+    reference_of,
+)
+from mgit.wire import (
+    read_model_statistics,
+    read_statistics,
+    read_status,
+    write_dataset,
+    write_metadata,
+    write_parent,
+)
+from mgit_core.errors import ErrorReason, UnavailableError
+from mgit_core.names import check_model_name
+from mgit_proto.v1 import lineage_pb2, maintenance_pb2, parameters_pb2, types_pb2
+
+if TYPE_CHECKING:
+    from mgit_core.tensor import AnyArray
+
+__all__ = ["Repository", "connect"]
+
+_PAGE_SIZE = 100
+
+
+def connect(
+    address: str | None = None,
+    *,
+    token: str | None = None,
+    tls_ca: str | os.PathLike[str] | None = None,
+    timeout_s: float = 60.0,
+) -> Repository:
+    """A repository on a service. Nothing is sent before the first call.
+
+    Args:
+        address: ``HOST:PORT``; None means ``MGIT_ADDRESS``, else the local stack that runs in ``MGIT_HOME``.
+        token: Bearer token; None means ``MGIT_TOKEN``.
+        tls_ca: File with the authority of the service's certificate; None means ``MGIT_TLS_CA``, else
+            plaintext.
+        timeout_s: Time for one question; transfers have none.
+
+    Raises:
+        UnavailableError: SERVICE_UNAVAILABLE: no address is known.
+        NotFoundError: PATH_NOT_FOUND: the authority cannot be read.
+        InvalidArgumentError: INVALID_ARGUMENT: a token would go over the network in plaintext.
+    """
+    settings = read_settings()
+    found = address or settings.address
+    if found is None:
+        from mgit.local.state import find_address  # noqa: PLC0415 - only where no address is given
+
+        found = find_address(settings.home)
+    if found is None:
+        raise UnavailableError(
+            ErrorReason.SERVICE_UNAVAILABLE,
+            f"No service is known: no stack runs in {settings.home}. 'mgit up' starts one; MGIT_ADDRESS names "
+            "another service.",
+        )
+    return Repository(
+        Endpoint(
+            address=found,
+            token=token or settings.token,
+            tls_ca=settings.tls_ca if tls_ca is None else Path(tls_ca),
+            timeout_s=timeout_s,
+        )
+    )
+
+
+class Repository(LineageCalls):
+    """A connection to a service. Thread-safe; a context manager that closes itself.
+
+    Models are given by reference (``NAME``, ``NAME@VERSION``, ``NAME@TAG``, ``@UID``) or as values.
+
+    Every method raises besides its own errors: UnavailableError (SERVICE_UNAVAILABLE and others: ask again),
+    UnauthenticatedError, DeadlineExceededError.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(Connection(endpoint))
+        self._reader = WireChunkReader(self._connection)
+
+    @property
+    def address(self) -> str:
+        """``HOST:PORT`` of the service."""
+        return self._connection.endpoint.address
+
+    def add(  # noqa: PLR0913 - one call says all of a new model; all but two by keyword
+        self,
+        name: str,
+        source: object,
+        *,
+        parents: Iterable[Parent | ModelReference] = (),
+        previous: ModelReference | None = None,
+        no_previous: bool = False,
+        metadata: Mapping[str, object] | None = None,
+        type: str | None = None,  # noqa: A002 - the word for it, and by keyword only
+        datasets: Iterable[Dataset | str] = (),
+        request_id: str | None = None,
+        progress: Progress = True,
+    ) -> Model:
+        """Add a model, a new version if the name is used. When this returns it is durable and readable.
+
+        Only what the service lacks is sent. A service that restarts meanwhile is waited for; after an
+        interrupt the same call goes on where the first one ended.
+
+        Args:
+            name: Model name.
+            source: Path of a safetensors file, an index of shards, a folder, a PEFT adapter, a torch file or a
+                Zarr group; a dict of numpy arrays; a torch module or state dict.
+            parents: What it was made from, in order: ``mgit.finetuned(base)`` and its like. The base that an
+                adapter names is added to them if the service knows it.
+            previous: The older version; None means the latest of the name.
+            no_previous: No version edge at all.
+            metadata: Keys and values of the author's; nested values are kept as JSON text.
+            type: A label that groups models.
+            datasets: What it was trained on; text is ``NAME[@VERSION]``.
+            request_id: The same id with the same model gives the first answer again; None means a new one.
+            progress: ``progress(done_bytes, total_bytes)``; True for a bar on a terminal; None for none.
+
+        Raises:
+            InvalidArgumentError: INVALID_NAME, INVALID_METADATA, UNREADABLE_INPUT, UNSAFE_PICKLE,
+                UNKNOWN_DTYPE, SHAPE_MISMATCH or DUPLICATE_PARAMETER.
+            NotFoundError: PATH_NOT_FOUND, PARENT_NOT_FOUND or MODEL_NOT_FOUND.
+            ConflictError: REQUEST_ID_REUSED.
+            ResourceExhaustedError: DISK_FULL at the service.
+            FailedPreconditionError: FRAMEWORK_MISSING.
+        """
+        # Readers of models bring numpy and more, which the catalog does without.
+        from mgit.adding import NewModel, add_model, write_previous  # noqa: PLC0415
+
+        header = parameters_pb2.ModelHeader(
+            name=check_model_name(name),
+            parents=[write_parent(as_parent(parent)) for parent in parents],
+            previous=write_previous(previous, no_previous=no_previous),
+            type=type or "",
+            metadata=write_metadata(metadata or {}),
+            datasets=map(write_dataset, datasets),
+        )
+        new = NewModel(header=header, source=source, request_id=request_id or new_request_id())
+        with open_progress(progress, f"add {name}") as counter:
+            added, addition = add_model(self._connection, new, counter)
+        return self._model(added, addition)
+
+    def get(self, model: ModelReference) -> Model:
+        """The model that a reference names; a removed one too if it is named by uid or number.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND or TAG_NOT_FOUND.
+            InvalidArgumentError: INVALID_REFERENCE or INVALID_NAME.
+        """
+        request = lineage_pb2.GetModelRequest(model=reference_of(model))
+        return self._model(self._connection.call(self._connection.lineage.GetModel, request).model)
+
+    def models(self, prefix: str = "", type: str | None = None) -> Iterator[Model]:  # noqa: A002 - as in add
+        """The latest present version of each name, by name, as pages arrive.
+
+        Args:
+            prefix: Only names that begin so, case ignored.
+            type: Only models of this type.
+        """
+
+        def ask(token: str) -> tuple[Iterable[Model], str]:
+            request = lineage_pb2.ListModelsRequest(
+                page_size=_PAGE_SIZE, page_token=token, name_prefix=prefix, type=type or ""
+            )
+            answer = self._connection.call(self._connection.lineage.ListModels, request)
+            return map(self._model, answer.models), answer.next_page_token
+
+        return list_pages(ask)
+
+    def versions(self, name: str) -> Iterator[Model]:
+        """All versions of a name, newest first, removed ones too.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND: the name was never used; when the iteration begins.
+            InvalidArgumentError: INVALID_NAME.
+        """
+
+        def ask(token: str) -> tuple[Iterable[Model], str]:
+            request = lineage_pb2.ListVersionsRequest(name=name, page_size=_PAGE_SIZE, page_token=token)
+            answer = self._connection.call(self._connection.lineage.ListVersions, request)
+            return map(self._model, answer.models), answer.next_page_token
+
+        return list_pages(ask)
+
+    def remove(self, model: ModelReference) -> Model:
+        """Remove a model; gives it as it was. Its number is never given again, its tags go.
+
+        A tombstone stays where an edge touches it. Removing it again changes nothing.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND or TAG_NOT_FOUND.
+        """
+        request = lineage_pb2.RemoveModelRequest(model=reference_of(model), request_id=new_request_id())
+        return self._model(self._connection.call(self._connection.lineage.RemoveModel, request).model)
+
+    def load_many(
+        self,
+        models: Sequence[ModelReference],
+        *,
+        writable: bool = False,
+        tensors: Sequence[str] = (),
+        progress: Progress = True,
+    ) -> list[dict[str, AnyArray]]:
+        """The parameters of several models as numpy arrays; each chunk is fetched once.
+
+        Args:
+            models: Which models, in the order of the answer.
+            writable: False gives read-only arrays, and all equal tensors of all the models are one array; True
+                gives each model its own.
+            tensors: Shell patterns over parameter names; empty means all.
+            progress: As in ``add``.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND, TAG_NOT_FOUND, or TENSOR_NOT_FOUND for a pattern that fits nothing.
+            FailedPreconditionError: MODEL_REMOVED.
+            CorruptError: CHUNK_CORRUPT.
+        """
+        from mgit.loading import load_models  # noqa: PLC0415 - the catalog does without numpy
+
+        contents = [self.get(model).content for model in models]
+        with open_progress(progress, f"load {len(contents)} models") as counter:
+            return load_models(contents, tensors, counter, writable=writable)
+
+    def status(self) -> ServiceStatus:
+        """How the service is; it answers while Neo4j or the store is down."""
+        request = maintenance_pb2.GetStatusRequest()
+        return read_status(self._connection.call(self._connection.maintenance.GetStatus, request))
+
+    def statistics(self) -> Statistics:
+        """Sums over the whole store; walks its folder."""
+        request = maintenance_pb2.GetStatisticsRequest()
+        return read_statistics(self._connection.call(self._connection.maintenance.GetStatistics, request))
+
+    def model_statistics(self, model: ModelReference) -> ModelStatistics:
+        """Sums over one model, and how each of its tensors is stored.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND or TAG_NOT_FOUND.
+            FailedPreconditionError: MODEL_REMOVED.
+        """
+        request = maintenance_pb2.GetModelStatisticsRequest(model=reference_of(model))
+        method = self._connection.maintenance.GetModelStatistics
+        return read_model_statistics(self._connection.collect(method, request))
+
+    def close(self) -> None:
+        """End running calls and the connection. Idempotent."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<repository at {self.address}{', closed' if self._connection.is_closed else ''}>"
+
+    def _model(self, model: types_pb2.Model, addition: Addition | None = None) -> Model:
+        content = ModelContent(self._connection, self._reader, model.summary.uid)
+        return read_model(model, content, addition)
