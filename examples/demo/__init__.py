@@ -1,0 +1,1 @@
+"""The demonstration: a family of models that are really trained, stored, shown, and read back."""
