@@ -9,4 +9,4 @@ from tests.stateful.lineage_twins import run_twins
 
 @pytest.mark.slow
 def test_neo4j_and_its_twin_give_the_same_answers(neo4j_server: TestServer) -> None:
-    run_twins(neo4j_server, examples=6, steps=25)
+    run_twins(neo4j_server, examples=10, steps=30)

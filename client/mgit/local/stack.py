@@ -94,11 +94,17 @@ class LocalStack:
         self.layout.make()
         with _locked(self.layout.lock_file):
             state = StackState.load(self.layout)
-            jars = None if self.settings.graph else self._fetch(report)
+            graph = self._given_graph() or self._running_graph()
+            if state is not None and graph is not None and self._still_fits(state, graph):
+                return state
+            jars = None if graph else self._fetch(report)
             self.settings.cache.mkdir(parents=True, exist_ok=True)
             # Homes choose their ports one after the other: a chosen port is taken only once a server listens.
             with _locked(self.settings.cache / "ports.lock"):
-                graph = self._graph(jars, report)
+                if graph is None:
+                    graph = self._started_graph(jars, report)
+                    if state is not None and self._still_fits(state, graph):
+                        return state  # The service recovered by itself when its Neo4j came back.
                 return self._service(state, graph, report)
 
     def down(self) -> bool:
@@ -156,15 +162,10 @@ class LocalStack:
     def _managed(self, jars: Path) -> ManagedNeo4j:
         return ManagedNeo4j(home=self.layout.neo4j, jars=jars)
 
-    def _graph(self, jars: Path | None, report: Report) -> _Graph:
-        given = self._given_graph()
-        if given is not None:
-            return given
+    def _started_graph(self, jars: Path | None, report: Report) -> _Graph:
+        report(f"Starting Neo4j {NEO4J_VERSION} …")
+        self._managed(jars or self.settings.cache).start()
         running = self._running_graph()
-        if running is None:
-            report(f"Starting Neo4j {NEO4J_VERSION} …")
-            self._managed(jars or self.settings.cache).start()
-            running = self._running_graph()
         if running is None:
             raise FailedPreconditionError(
                 ErrorReason.NEO4J_START_FAILED,
@@ -199,8 +200,6 @@ class LocalStack:
 
     def _service(self, state: StackState | None, graph: _Graph, report: Report) -> StackState:
         if state is not None and state.service is not None and state.is_running():
-            if self._still_fits(state, graph):
-                return state
             report("Restarting the service …")
             state.service.stop(_STOP_TIMEOUT_S)
         address = self._choose_address(state)
@@ -228,7 +227,9 @@ class LocalStack:
 
     def _still_fits(self, state: StackState, graph: _Graph) -> bool:
         """Whether the running service is the one that would be started now, and answers."""
-        if state.service is None or (state.neo4j_uri, state.store) != (graph.uri, self._store):
+        if state.service is None or not state.is_running():
+            return False
+        if (state.neo4j_uri, state.store) != (graph.uri, self._store):
             return False
         try:
             self._wait(state, state.service)
