@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import hypothesis
 
@@ -10,6 +11,9 @@ pytest_plugins = ["tests.neo4j_server", "tests.running_service"]
 
 # Read by torch when it is first imported: threads that wait by spinning starve the servers beside them.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# A run in the background of a shell script inherits an ignored SIGINT, which its children would ignore too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every run; a slow machine is no failure.
 hypothesis.settings.register_profile("mgit", deadline=None, derandomize=True)

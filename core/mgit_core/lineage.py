@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -380,5 +381,10 @@ def _check_entry(key: str, value: object) -> MetadataValue:
     if isinstance(value, str) and any(0xD800 <= ord(character) <= 0xDFFF for character in value):
         raise InvalidArgumentError(
             ErrorReason.INVALID_METADATA, f"Metadata {key!r} is not text: half a surrogate pair stands in it."
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_METADATA,
+            f"Metadata {key!r} is {value}, which JSON cannot say; write it as text.",
         )
     return value

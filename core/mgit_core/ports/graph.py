@@ -157,6 +157,14 @@ class Models(abc.ABC):
         """
 
     @abc.abstractmethod
+    async def find_commit(self, request: RequestKey) -> CommittedModel | None:
+        """The answer to an earlier commit with this request; None if there is none of the last 7 days.
+
+        Raises:
+            ConflictError: REQUEST_ID_REUSED.
+        """
+
+    @abc.abstractmethod
     async def commit_batch(self, commits: Sequence[ModelCommit]) -> list[CommittedModel]:
         """Up to 1,000 models in one transaction, all or none; a parent may stand earlier in the batch.
 

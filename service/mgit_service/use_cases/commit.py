@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mgit_core.digest import Digest, digest_of_parts
-from mgit_core.errors import ErrorReason, FailedPreconditionError, InvalidArgumentError
+from mgit_core.errors import ErrorReason, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from mgit_core.lineage import CommittedModel, ModelCommit, ParameterSet, RequestKey, TensorRecord
 from mgit_core.manifest import Manifest
 from mgit_core.names import make_uid
@@ -51,6 +51,27 @@ async def commit_draft(backend: Backend, draft: Draft, request: CommitRequest) -
         UnavailableError: UPLOAD_STALE.
         ResourceExhaustedError: DISK_FULL.
     """
+    key = _request_key(backend, draft, request)
+    try:
+        return await _commit(backend, draft, request.epoch, key)
+    except (NotFoundError, FailedPreconditionError):
+        # Parents and chunks that were there for the first call may be gone at its repeat.
+        earlier = None if key is None else await backend.lineage.models.find_commit(key)
+        if earlier is None:
+            raise
+        return earlier
+
+
+def _request_key(backend: Backend, draft: Draft, request: CommitRequest) -> RequestKey | None:
+    if request.request_id is None:
+        return None
+    files = draft.files.digest if draft.files else b""
+    contents = (request.arguments, draft.manifest.digest, files)
+    arguments_digest = digest_of_parts(backend.chunks.algorithm, contents)
+    return RequestKey(id=request.request_id, arguments_digest=arguments_digest)
+
+
+async def _commit(backend: Backend, draft: Draft, epoch: int, key: RequestKey | None) -> CommittedModel:
     parents = await resolve_parents(backend, draft.header)
     previous = await resolve_previous(backend, draft.header)
     await in_thread(backend, _check_content, backend.chunks, draft)
@@ -62,7 +83,7 @@ async def commit_draft(backend: Backend, draft: Draft, request: CommitRequest) -
         created_at=datetime.now(UTC),
         parameters=stored.parameters,
         tensors=_tensor_records(draft.manifest),
-        epoch=request.epoch,
+        epoch=epoch,
         type=header.type,
         metadata=header.metadata,
         parents=parents,
@@ -72,11 +93,6 @@ async def commit_draft(backend: Backend, draft: Draft, request: CommitRequest) -
         files_key=stored.files_key,
         files_bytes=draft.files.stored_bytes if draft.files else 0,
     )
-    key = None
-    if request.request_id is not None:
-        contents = (request.arguments, stored.parameters.digest, stored.files or b"")
-        arguments_digest = digest_of_parts(backend.chunks.algorithm, contents)
-        key = RequestKey(id=request.request_id, arguments_digest=arguments_digest)
     return await backend.lineage.models.commit(commit, key)
 
 

@@ -36,6 +36,10 @@ class Neo4jModels(Models):
         answer, is_repeated = await self._session.write(unit, request, epochs=[commit.epoch])
         return _committed(answer, is_repeated=is_repeated)
 
+    async def find_commit(self, request: RequestKey) -> CommittedModel | None:
+        answer = await self._session.find_answer(request)
+        return None if answer is None else _committed(answer, is_repeated=True)
+
     async def commit_batch(self, commits: Sequence[ModelCommit]) -> list[CommittedModel]:
         checks.check_batch(commits)
         if not commits:

@@ -146,6 +146,15 @@ class GraphSession:
                             raise
                 return await session.execute_write(_timed_unit(whole))
 
+    async def find_answer(self, request: RequestKey) -> Answer | None:
+        """The answer that an earlier call with ``request`` got; None if there is none.
+
+        Raises:
+            ConflictError: REQUEST_ID_REUSED.
+        """
+        rows = await self.rows(cypher.FIND_REQUEST, id=request.id)
+        return _answer_of(rows[0], request) if rows else None
+
     async def auto_commit(self, query: LiteralString, **parameters: object) -> list[Answer]:
         """Run one query outside a managed transaction, as schema changes need it."""
         with translated():
@@ -191,15 +200,19 @@ async def run(transaction: AnyTransaction, query: LiteralString, **parameters: o
 
 async def _claim(transaction: Transaction, request: RequestKey) -> Answer | None:
     rows = await run(transaction, cypher.CLAIM_REQUEST, id=request.id)
-    if rows[0]["answer"] is None:
+    return _answer_of(rows[0], request)
+
+
+def _answer_of(row: Answer, request: RequestKey) -> Answer | None:
+    if row["answer"] is None:
         return None
-    if rows[0]["arguments_digest"] != request.arguments_digest.hex():
+    if row["arguments_digest"] != request.arguments_digest.hex():
         raise ConflictError(
             ErrorReason.REQUEST_ID_REUSED,
             f"Request id {request.id!r} was used for another request; each change needs an id of its own.",
             request_id=request.id,
         )
-    answer: Answer = json.loads(rows[0]["answer"])
+    answer: Answer = json.loads(row["answer"])
     return answer
 
 

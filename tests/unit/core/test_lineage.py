@@ -50,6 +50,8 @@ def test_plain_metadata_is_kept() -> None:
         {"a": b"bytes"},
         {"a": 2**63},
         {"a": "half a pair \ud800"},
+        {"a": float("nan")},
+        {"a": float("-inf")},
         {"a": "x" * 65_536},
     ],
 )

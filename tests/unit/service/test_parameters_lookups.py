@@ -15,6 +15,7 @@ from mgit_core.errors import (
     CorruptError,
     ErrorReason,
     InvalidArgumentError,
+    NotFoundError,
     ResourceExhaustedError,
     UnavailableError,
 )
@@ -27,6 +28,7 @@ from mgit_service.use_cases.drafting import Draft, DraftAssembly, DraftHeader, F
 from mgit_service.use_cases.holders import name_holders
 from mgit_service.use_cases.ingest import ChunkIngest, RawChunk
 from mgit_service.use_cases.reading import read_chunks
+from mgit_service.use_cases.references import ParentRequest
 from mgit_service.use_cases.resolution import EpochWatch, MissingChunks
 from mgit_storage.lineage import open_memory
 from mgit_storage.objects import MemoryObjectStore
@@ -64,8 +66,10 @@ async def put(backend: Backend, content: bytes) -> Digest:
     return chunk.digest
 
 
-def draft_of(name: str, *chunks: Digest, file: Digest | None = None) -> Draft:
-    assembly = DraftAssembly(ALGORITHM, DraftHeader(name=name))
+def draft_of(
+    name: str, *chunks: Digest, file: Digest | None = None, parents: tuple[ParentRequest, ...] = ()
+) -> Draft:
+    assembly = DraftAssembly(ALGORITHM, DraftHeader(name=name, parents=parents))
     for number, chunk in enumerate(chunks):
         assembly.add_parameter(ParameterPart(name=f"p{number}", spec=BYTES, chunks=[chunk]))
     if file is not None:
@@ -78,6 +82,24 @@ def draft_of(name: str, *chunks: Digest, file: Digest | None = None) -> Draft:
 async def commit(backend: Backend, draft: Draft) -> str:
     request = CommitRequest(epoch=await backend.lineage.binding.epoch(), request_id=None, arguments=b"")
     return (await commit_draft(backend, draft, request)).model.ref
+
+
+async def test_a_repeated_commit_is_answered_when_its_parent_is_gone(backend: Backend) -> None:
+    await backend.lineage.binding.bind(backend.store_id, store_is_empty=True)
+    digest = await put(backend, b"abc")
+    await commit(backend, draft_of("base", digest))
+    parent = ParentRequest(reference="base@1")
+    draft = draft_of("child", digest, parents=(parent,))
+    request = CommitRequest(epoch=1, request_id="r", arguments=b"")
+    first = await commit_draft(backend, draft, request)
+    await backend.lineage.edges.unlink(first.model.uid, first.model.parents[0].parent_uid, None)
+    await backend.lineage.models.remove(first.model.parents[0].parent_uid)
+    again = await commit_draft(backend, draft, request)
+    assert (again.model.uid, again.repeated) == (first.model.uid, True)
+    other = replace(request, request_id="s")
+    with pytest.raises(NotFoundError) as error:
+        await commit_draft(backend, draft, other)
+    assert error.value.reason is ErrorReason.PARENT_NOT_FOUND
 
 
 async def test_a_new_epoch_has_the_store_looked_at_anew(backend: Backend, objects: FaultyObjectStore) -> None:

@@ -81,7 +81,10 @@ def test_no_chunk_is_called_missing_that_was_sealed_before_the_question(tmp_path
     store = open_store(folder, DigestAlgorithm.BLAKE3)
     digests = [bytes.fromhex(line) for line in log.read_text().splitlines() if line != "end"]
     assert store.chunks.find_missing(digests) == []
-    assert len(store.objects.list("indexes")) <= 66
+    # Writers that seal at once may each leave a few more than a lone one; the next seal takes them in.
+    with store.chunks.open_writer() as writer:
+        writer.write(b"one more", width=1)
+    assert len(store.objects.list("indexes")) <= 64
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ __all__ = [
     "CLAIM_REQUEST",
     "CREATE_MODELS",
     "CREATE_TENSORS",
+    "FIND_REQUEST",
     "LOCK_AND_CHECK_EPOCH",
     "LOCK_NAMES",
     "MERGE_PARAMETERS",
@@ -115,6 +116,13 @@ MERGE (r:Request {id: $id})
 SET r.locked = true
 WITH r, r.created_at >= datetime() - duration('P7D') AS is_valid
 RETURN r.arguments_digest AS arguments_digest, CASE WHEN is_valid THEN r.answer END AS answer
+"""
+
+# Finds the answer to an earlier call, without waiting for one that runs. Index: request_id.
+FIND_REQUEST: LiteralString = """
+MATCH (r:Request {id: $id})
+WHERE r.created_at >= datetime() - duration('P7D')
+RETURN r.arguments_digest AS arguments_digest, r.answer AS answer
 """
 
 # Keeps an answer, and lets go of a few that are older than 7 days. Indexes: request_id, request_age.

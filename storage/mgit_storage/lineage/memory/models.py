@@ -38,6 +38,10 @@ class MemoryModels(Models):
         )
         return replace(answer, repeated=is_repeated)
 
+    async def find_commit(self, request: RequestKey) -> CommittedModel | None:
+        answer = self._graph.find_answer(request)
+        return replace(answer, repeated=True) if isinstance(answer, CommittedModel) else None
+
     async def commit_batch(self, commits: Sequence[ModelCommit]) -> list[CommittedModel]:
         checks.check_batch(commits)
         if not commits:

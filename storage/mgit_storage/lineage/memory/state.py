@@ -186,6 +186,11 @@ class MemoryGraph:
         self.state = draft
         return answer, False
 
+    def find_answer(self, request: RequestKey) -> object | None:
+        """The answer that an earlier call with ``request`` got; None if there is none."""
+        earlier = self._earlier(self.state.copy(), request)
+        return None if earlier is None else earlier.answer
+
     def _earlier(self, draft: State, request: RequestKey) -> _Request | None:
         horizon = self.now() - _ANSWERS_STAY
         draft.requests = {key: kept for key, kept in draft.requests.items() if kept.created_at >= horizon}

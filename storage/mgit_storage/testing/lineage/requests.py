@@ -30,6 +30,15 @@ class RequestLaws:
         assert not first.repeated
         assert len(await lineage.models.list_versions("m", Page())) == 1
 
+    async def test_a_commit_is_found_by_its_request(self, lineage: Lineage) -> None:
+        assert await lineage.models.find_commit(_key("r")) is None
+        first = await lineage.models.commit(make_commit("m"), _key("r"))
+        await lineage.models.remove(first.model.uid)
+        assert await lineage.models.find_commit(_key("r")) == replace(first, repeated=True)
+        assert await lineage.models.find_commit(_key("s")) is None
+        with refused(ConflictError, ErrorReason.REQUEST_ID_REUSED):
+            await lineage.models.find_commit(_key("r", 2))
+
     async def test_an_answer_outlives_its_model(self, lineage: Lineage) -> None:
         first = await lineage.models.commit(make_commit("m"), _key("r"))
         removed = await lineage.models.remove(first.model.uid, _key("gone"))
