@@ -17,7 +17,7 @@ def describe_machine() -> str:
     gigabytes = f"{int(memory.split()[0]) / 2**20:.0f} GiB" if memory else "unknown memory"
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "grpcio", "zstandard", "blake3"))
     return (
-        f"{os.cpu_count()} cores of {processor}, {gigabytes}, {platform.system()} {platform.release()}, "
+        f"{os.cpu_count()} cores of {processor}, {gigabytes}, {platform.system()}, "
         f"Python {platform.python_version()}, {packages}"
     )
 

@@ -26,17 +26,26 @@ def encoder_file() -> Path:
     return next(folder.rglob("*.safetensors"))
 
 
-def write_changed_encoder(path: Path, seed: int) -> int:
-    """Write the encoder with every float moved a little, as a fine-tune does; gives the bytes of the file."""
-    content = bytearray(encoder_file().read_bytes())
-    header = parse_header(bytes(content), len(content))
+def write_changed_encoder(path: Path, seed: int, *, copies: int = 1) -> int:
+    """Write the encoder with every float moved a little, as a fine-tune does; gives the bytes of the file.
+
+    With several copies each is moved another way, and all stand in one file under names of their own.
+    """
+    encoder = encoder_file().read_bytes()
+    header = parse_header(encoder, len(encoder))
     random = np.random.default_rng(seed)
-    for tensor in header.tensors:
-        if tensor.spec.dtype == "float32":
-            values = np.frombuffer(content, np.float32, (tensor.stop - tensor.start) // 4, tensor.start)
-            np.add(values, random.standard_normal(values.size, np.float32) * np.float32(_STEP), out=values)
-    path.write_bytes(content)
-    return len(content)
+    entries = [(f"{copy}.{tensor.name}", tensor.spec) for copy in range(copies) for tensor in header.tensors]
+    with path.open("wb") as file:
+        file.write(build_header(entries, {"format": "pt"}))
+        for _ in range(copies):
+            for tensor in header.tensors:
+                content = np.frombuffer(encoder, np.uint8, tensor.stop - tensor.start, tensor.start)
+                if tensor.spec.dtype == "float32":
+                    values = content.view(np.float32)
+                    step = random.standard_normal(values.size, np.float32) * np.float32(_STEP)
+                    content = (values + step).view(np.uint8)
+                file.write(content.data)
+        return file.tell()
 
 
 def write_shards(folder: Path, *, gigabytes: int, seed: int) -> int:
