@@ -161,8 +161,8 @@ def _closing_lines(folder: Path, summary: Summary, stack: LocalStack) -> Iterato
     logical, stored = format_bytes(summary.logical_bytes), format_bytes(summary.stored_bytes)
     yield ""
     yield "== Done"
-    yield f"   {summary.models} models, {summary.edges} edges, all {summary.exact_restores} restored exactly, "
-    yield f"   {logical} kept in {stored}: {summary.ratio:.2f} to 1, in {summary.seconds['whole']:.0f} s."
+    yield f"   {summary.models} models, {summary.edges} edges, {summary.exact_restores} restored exactly."
+    yield f"   {logical} kept in {stored}: {summary.ratio:.2f} to 1. It took {summary.seconds['whole']:.0f} s."
     yield f"   Summary {folder / 'summary.json'}, picture {folder / 'lineage.html'}"
     if summary.browser_url:
         yield f"   Neo4j Browser: {summary.browser_url}"
