@@ -27,14 +27,12 @@ class Opened:
 
 
 class _Fixtures:
+    """What a subclass gives as fixture ``opened``, part by part."""
+
     algorithm = DigestAlgorithm.BLAKE3
 
     def open(self, objects: ObjectStore, others: ObjectStore, raw: RawObjects) -> Opened:
         return Opened(open_objects(objects, self.algorithm), open_objects(others, self.algorithm), raw)
-
-    @pytest.fixture
-    def opened(self, tmp_path: Path) -> Opened:
-        raise NotImplementedError
 
     @pytest.fixture
     def store(self, opened: Opened) -> ChunkStore:

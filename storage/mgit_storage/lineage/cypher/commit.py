@@ -73,7 +73,8 @@ CALL (m, row) {
 RETURN row.properties.uid AS uid, parents
 """
 
-# Ties models to their parameter sets, as whoever came first described them; says which sets are new. Indexes: model_uid, parameter_set.
+# Ties models to their parameter sets, as whoever came first described them; says which sets are new.
+# Indexes: model_uid, parameter_set.
 MERGE_PARAMETERS: LiteralString = """
 UNWIND $sets AS row
 MATCH (m:Model {uid: row.uid})
