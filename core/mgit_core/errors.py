@@ -64,6 +64,8 @@ class ErrorReason(enum.StrEnum):
     CYCLE = "CYCLE"
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
     PREVIOUS_MISMATCH = "PREVIOUS_MISMATCH"
+    MAINTENANCE_BUSY = "MAINTENANCE_BUSY"
+    LEASE_LOST = "LEASE_LOST"
     # InvalidArgumentError
     INVALID_NAME = "INVALID_NAME"
     INVALID_REFERENCE = "INVALID_REFERENCE"
@@ -79,6 +81,7 @@ class ErrorReason(enum.StrEnum):
     RANGE_OUT_OF_BOUNDS = "RANGE_OUT_OF_BOUNDS"
     MESSAGE_OUT_OF_ORDER = "MESSAGE_OUT_OF_ORDER"
     DIGEST_MISMATCH = "DIGEST_MISMATCH"
+    INVALID_GUARD = "INVALID_GUARD"
     # FailedPreconditionError
     STORE_MISMATCH = "STORE_MISMATCH"
     MODEL_REMOVED = "MODEL_REMOVED"
@@ -90,6 +93,7 @@ class ErrorReason(enum.StrEnum):
     SERVICE_START_FAILED = "SERVICE_START_FAILED"
     INSECURE_BIND = "INSECURE_BIND"
     FRAMEWORK_MISSING = "FRAMEWORK_MISSING"
+    GRAPH_WITHOUT_MODELS = "GRAPH_WITHOUT_MODELS"
     # CorruptError
     CHUNK_CORRUPT = "CHUNK_CORRUPT"
     MANIFEST_CORRUPT = "MANIFEST_CORRUPT"
@@ -221,6 +225,8 @@ _REASONS: dict[type[MGitError], tuple[ErrorReason, ...]] = {
         ErrorReason.CYCLE,
         ErrorReason.REQUEST_ID_REUSED,
         ErrorReason.PREVIOUS_MISMATCH,
+        ErrorReason.MAINTENANCE_BUSY,
+        ErrorReason.LEASE_LOST,
     ),
     InvalidArgumentError: (
         ErrorReason.INVALID_NAME,
@@ -237,6 +243,7 @@ _REASONS: dict[type[MGitError], tuple[ErrorReason, ...]] = {
         ErrorReason.RANGE_OUT_OF_BOUNDS,
         ErrorReason.MESSAGE_OUT_OF_ORDER,
         ErrorReason.DIGEST_MISMATCH,
+        ErrorReason.INVALID_GUARD,
     ),
     FailedPreconditionError: (
         ErrorReason.STORE_MISMATCH,
@@ -249,6 +256,7 @@ _REASONS: dict[type[MGitError], tuple[ErrorReason, ...]] = {
         ErrorReason.SERVICE_START_FAILED,
         ErrorReason.INSECURE_BIND,
         ErrorReason.FRAMEWORK_MISSING,
+        ErrorReason.GRAPH_WITHOUT_MODELS,
     ),
     CorruptError: (
         ErrorReason.CHUNK_CORRUPT,

@@ -12,8 +12,10 @@ from typing import Any
 
 import zstandard
 from blake3 import blake3
+from tests.format.independent_frames import bases_of, decode
 
 _NEEDS_BASES = 1 << 31
+_LONGEST_CHAIN = 32
 
 
 def _blake3(content: bytes) -> bytes:
@@ -22,6 +24,12 @@ def _blake3(content: bytes) -> bytes:
 
 def _sha256(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()
+
+
+def _replaced(index: bytes) -> list[str]:
+    packs, replaced = struct.unpack_from("<II", index, 12)
+    at = 32 + 32 * packs
+    return [index[at + 32 * i : at + 32 * i + 32].decode("ascii") for i in range(replaced)]
 
 
 DIGESTS: dict[str, Callable[[bytes], bytes]] = {"blake3": _blake3, "sha256": _sha256}
@@ -38,8 +46,11 @@ class IndependentReader:
         assert (self.root["format"], self.root["version"]) == ("mgit-store", 1)
         self.digest = DIGESTS[self.root["digest_algorithm"]]
         self.places: dict[bytes, tuple[str, int, int]] = {}
-        for path in sorted((self.folder / "indexes").iterdir()):
-            self._read_index(path.read_bytes())
+        self.deltas: set[tuple[str, int, int]] = set()
+        indexes = {path.stem: path.read_bytes() for path in (self.folder / "indexes").iterdir()}
+        replaced = {name for content in indexes.values() for name in _replaced(content)}
+        for name in sorted(indexes.keys() - replaced):
+            self._read_index(indexes[name])
 
     def _read_index(self, content: bytes) -> None:
         assert _blake3(content[:-32]) == content[-32:]
@@ -54,15 +65,24 @@ class IndependentReader:
             prefix = struct.unpack_from("<Q", content, prefixes_at + 8 * at)[0]
             rest = content[rests_at + 24 * at : rests_at + 24 * at + 24]
             offset, length, pack = struct.unpack_from("<QII", content, places_at + 16 * at)
-            assert not pack & _NEEDS_BASES
-            self.places[prefix.to_bytes(8, "big") + rest] = (names[pack], offset, length)
+            digest = prefix.to_bytes(8, "big") + rest
+            place = (names[pack & ~_NEEDS_BASES], offset, length)
+            if pack & _NEEDS_BASES:
+                self.deltas.add(place)
+            if digest not in self.places or place not in self.deltas:
+                self.places[digest] = place
 
-    def read(self, digest: bytes) -> bytes:
-        """The raw bytes of a chunk."""
+    def read(self, digest: bytes, depth: int = 0) -> bytes:
+        """The raw bytes of a chunk; those of its bases are read first."""
+        assert depth <= _LONGEST_CHAIN
         pack, offset, length = self.places[digest]
         content = (self.folder / "packs" / pack[:2] / f"{pack}.pack").read_bytes()
-        assert content[:16] == b"MGITPACK" + struct.pack("<H6x", 1)
-        raw = decode(content[offset : offset + length])
+        assert content[:10] == b"MGITPACK" + struct.pack("<H", 1)
+        assert content[10] <= 1
+        assert not any(content[11:16])
+        frame = content[offset : offset + length]
+        assert bool(bases_of(frame)) == (self.places[digest] in self.deltas)
+        raw = decode(frame, lambda base: self.read(base, depth + 1))
         assert self.digest(raw) == digest
         return raw
 
@@ -88,19 +108,3 @@ class IndependentReader:
         shape = ",".join(str(length) for length in array["shape"])
         header = f"mgit-tensor\nc1\n{array['data_type']}\n{shape}\n".encode("ascii")
         return self.digest(header + b"".join(map(bytes.fromhex, array["chunks"]))).hex()
-
-
-def decode(frame: bytes) -> bytes:
-    """The raw bytes of an encoded chunk."""
-    version, encoding, encoding_version, width, predictor, _, bases, raw_size, extra = struct.unpack_from(
-        "<BBBBBBHII", frame
-    )
-    assert (version, encoding_version, predictor, bases, extra) == (1, 1, 0, 0, 0)
-    payload = frame[16:]
-    if encoding:
-        payload = zstandard.ZstdDecompressor().decompress(payload)
-    assert len(payload) == raw_size
-    if encoding < 2:
-        return payload
-    count = raw_size // width
-    return bytes(payload[plane * count + at] for at in range(count) for plane in range(width))

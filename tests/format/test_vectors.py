@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 from tests.format.independent_reader import IndependentReader
-from tests.format.make_vectors import FILES, TENSORS, content_of, grid_vectors, write_store
+from tests.format.make_vectors import FILES, TENSORS, content_of, grid_vectors, weights, write_store
 
 from mgit_core.chunking import chunk_keys, chunk_shape, chunk_sizes, grid_shape
-from mgit_core.digest import DigestAlgorithm
+from mgit_core.coding.encoded import BaseRange, Predictor
+from mgit_core.coding.numbers import NumberFormat
+from mgit_core.coding.plans import ChunkPlan, Effort, Prediction
+from mgit_core.digest import DigestAlgorithm, digest_of
 from mgit_core.files import FileList
 from mgit_core.manifest import Manifest
 from mgit_core.tensor import TensorSpec
@@ -136,6 +139,35 @@ def test_a_reader_that_knows_only_the_documentation_reads_what_is_written_today(
     tmp_path: Path, algorithm: DigestAlgorithm
 ) -> None:
     check_with_independent_reader(tmp_path / "new", write_store(tmp_path / "new", algorithm))
+
+
+@pytest.mark.parametrize("is_dense", [False, True])
+def test_a_reader_that_knows_only_the_documentation_reads_differences_and_dense_packs(
+    tmp_path: Path, *, is_dense: bool
+) -> None:
+    store = open_store(tmp_path / "store", DigestAlgorithm.BLAKE3)
+    raws = [weights(40_000, 4, 1)]
+    for step in range(3):
+        changed = bytearray(raws[-1])
+        changed[step::400] = bytes(100)
+        raws.append(bytes(changed))
+    by_digest = {digest_of(DigestAlgorithm.BLAKE3, raw): raw for raw in raws}
+    for rewrite in [False, True][: 1 + is_dense]:
+        with store.chunks.open_writer(rewrite=rewrite) as writer:
+            base: bytes | None = None
+            for digest, raw in by_digest.items():
+                bases = () if base is None else (BaseRange(base, 0, len(raw)),)
+                plan = ChunkPlan(
+                    numbers=NumberFormat.FLOAT32,
+                    effort=Effort.DENSE if rewrite else Effort.FAST,
+                    predictions=(Prediction(predictor=Predictor.BASE, bases=bases),) if bases else (),
+                    contents=by_digest,
+                )
+                assert writer.write(raw, width=4, plan=plan) == digest
+                base = digest
+    reader = IndependentReader(tmp_path / "store")
+    assert {digest: reader.read(digest) for digest in by_digest} == by_digest
+    assert len(reader.deltas) >= 3
 
 
 def test_all_encodings_occur_in_the_vectors(store: Store, expected: dict[str, Any]) -> None:

@@ -28,7 +28,17 @@ from dataclasses import dataclass
 from mgit_core.digest import Digest
 from mgit_core.errors import CorruptError, ErrorReason
 
-__all__ = ["HEADER_SIZE", "BaseRange", "EncodedChunk", "Encoding", "Predictor", "raw_size_of"]
+__all__ = [
+    "HEADER_SIZE",
+    "LONGEST_HEADER",
+    "BaseRange",
+    "ChunkHeader",
+    "EncodedChunk",
+    "Encoding",
+    "Predictor",
+    "raw_size_of",
+    "read_header",
+]
 
 _HEADER = struct.Struct("<BBBBBBHII")
 HEADER_SIZE = _HEADER.size
@@ -37,6 +47,8 @@ _BASE = struct.Struct("<32sII")
 _HEADER_VERSION = 1
 _MAX_BASES = 64
 _MAX_RAW_BYTES = 1 << 24
+LONGEST_HEADER = _HEADER.size + _MAX_BASES * _BASE.size
+"""Bytes from which the header of every frame can be read."""
 _WIDTHS = frozenset({1, 2, 4, 8, 16})
 
 
@@ -46,12 +58,35 @@ class Encoding(enum.IntEnum):
     RAW = 0
     ZSTD = 1
     PLANES_ZSTD = 2
+    """Byte planes, of the numbers or of their XOR with the prediction."""
+    EXACT = 3
+    """The prediction is the content; the payload is empty."""
+    ORDERED_ZSTD = 4
+    """Byte planes of the zig-zag of ordered differences to the prediction."""
+    PCODEC = 5
+    """The unsigned numbers, or the ordered differences to the prediction, by pcodec."""
+    GROUPED_PCODEC = 6
+    """Ordered differences grouped by the prediction's exponent, each group by pcodec."""
 
 
 class Predictor(enum.IntEnum):
     """What was subtracted before coding. Numbers are part of the format."""
 
     NONE = 0
+    BASE = 1
+    """The base ranges joined, zeros behind them up to the raw size."""
+    MASK = 2
+    """The base, zero where a mask says so."""
+    COMBINATION = 3
+    """A mean, weighted sum or task arithmetic of several bases, in a numbered order of evaluation."""
+    CAST = 4
+    """A wider base, rounded."""
+    LOW_RANK = 5
+    """The base plus the product of two factors."""
+    SCALE = 6
+    """The base times a factor."""
+    LATTICE = 7
+    """The base plus whole multiples of a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +123,11 @@ class EncodedChunk:
     predictor_version: int = 0
     bases: tuple[BaseRange, ...] = ()
     parameters: bytes = b""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of ``to_bytes``."""
+        return HEADER_SIZE + _BASE.size * len(self.bases) + len(self.parameters) + len(self.payload)
 
     def to_bytes(self) -> bytes:
         """Header, bases, parameters and payload in one piece."""
@@ -130,11 +170,7 @@ class EncodedChunk:
             raise _corrupt(
                 f"width {width}, {base_count} bases, {raw_size} raw bytes, {extra} parameter bytes"
             )
-        bases = tuple(
-            BaseRange(*_BASE.unpack_from(view, _HEADER.size + at * _BASE.size)) for at in range(base_count)
-        )
-        if any(base.start >= base.stop or base.stop > _MAX_RAW_BYTES for base in bases):
-            raise _corrupt("the byte range of a base")
+        bases = _unpack_bases(view, base_count)
         return cls(
             encoding=encoding,
             encoding_version=encoding_version,
@@ -146,6 +182,35 @@ class EncodedChunk:
             parameters=bytes(view[payload_at - extra : payload_at]),
             payload=view[payload_at:],
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkHeader:
+    """What the first bytes of a frame say, parameters and payload left aside.
+
+    Attributes:
+        encoding: Number of the encoding; may be one that this version does not know.
+        predictor: Number of the predictor, the same; 0 means none.
+        raw_size: Bytes of the raw chunk.
+        bases: What the predictor starts from, in its order.
+    """
+
+    encoding: int
+    predictor: int
+    raw_size: int
+    bases: tuple[BaseRange, ...]
+
+
+def read_header(content: bytes | memoryview) -> ChunkHeader:
+    """The header of a frame, from its first ``LONGEST_HEADER`` bytes, or all if it is shorter.
+
+    Raises:
+        CorruptError: CHUNK_CORRUPT or UNKNOWN_FORMAT_VERSION.
+    """
+    view = memoryview(content)
+    encoding, _, _, predictor, _, base_count, raw_size, _ = _unpack_header(view)
+    bases = _unpack_bases(view, base_count)
+    return ChunkHeader(encoding=encoding, predictor=predictor, raw_size=raw_size, bases=bases)
 
 
 def raw_size_of(content: bytes | memoryview) -> int:
@@ -170,6 +235,15 @@ def _unpack_header(view: memoryview) -> tuple[int, int, int, int, int, int, int,
     if raw_size > _MAX_RAW_BYTES:
         raise _corrupt(f"{raw_size} raw bytes; at most {_MAX_RAW_BYTES} are read")
     return encoding, encoding_version, width, predictor, predictor_version, base_count, raw_size, extra
+
+
+def _unpack_bases(view: memoryview, count: int) -> tuple[BaseRange, ...]:
+    if count > _MAX_BASES or _HEADER.size + count * _BASE.size > len(view):
+        raise _corrupt(f"{count} bases in {len(view)} bytes")
+    bases = tuple(BaseRange(*_BASE.unpack_from(view, _HEADER.size + at * _BASE.size)) for at in range(count))
+    if any(base.start >= base.stop or base.stop > _MAX_RAW_BYTES for base in bases):
+        raise _corrupt("the byte range of a base")
+    return bases
 
 
 def _corrupt(found: str) -> CorruptError:

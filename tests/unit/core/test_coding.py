@@ -12,7 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mgit_core.coding.codec import decode_chunk, encode_chunk, encoding_name
+from mgit_core.coding.codec import decode_chunk, encode_chunk, encoding_name, predictor_name
 from mgit_core.coding.encoded import HEADER_SIZE, BaseRange, EncodedChunk, Encoding, raw_size_of
 from mgit_core.coding.planes import join_planes, split_planes
 from mgit_core.errors import CorruptError, ErrorReason
@@ -95,6 +95,26 @@ def test_the_smallest_encoding_is_chosen(content: bytes, width: int, encoding: E
 
 def test_encodings_have_names_also_those_of_later_versions() -> None:
     assert [encoding_name(number) for number in (0, 1, 2, 77)] == ["raw", "zstd", "planes-zstd", "unknown-77"]
+    assert [encoding_name(number) for number in (3, 4, 5, 6)] == [
+        "exact",
+        "ordered-zstd",
+        "pcodec",
+        "grouped-pcodec",
+    ]
+
+
+def test_predictors_have_names_also_those_of_later_versions() -> None:
+    assert [predictor_name(number) for number in range(9)] == [
+        "none",
+        "base",
+        "mask",
+        "combination",
+        "cast",
+        "low-rank",
+        "scale",
+        "lattice",
+        "unknown-8",
+    ]
 
 
 # ---- Headers
@@ -126,15 +146,17 @@ def test_a_header_with_bases_and_a_prediction_reads_back(frame: EncodedChunk) ->
     assert EncodedChunk.from_bytes(frame.to_bytes()) == frame
 
 
-@given(FRAMES)
-def test_what_a_later_version_predicted_is_refused_and_not_guessed(frame: EncodedChunk) -> None:
+@given(FRAMES, st.integers(8, 255))
+def test_what_a_later_version_predicted_is_refused_and_not_guessed(frame: EncodedChunk, later: int) -> None:
+    bases = [bytes(base.stop - base.start) for base in frame.bases]
     with pytest.raises(CorruptError) as caught:
-        decode_chunk(frame)
+        decode_chunk(replace(frame, predictor=later), bases)
     assert caught.value.reason is ErrorReason.UNKNOWN_FORMAT_VERSION
 
 
 @pytest.mark.parametrize(
-    "changes", [{"encoding": 3}, {"encoding": 255}, {"encoding_version": 2}, {"predictor": 1}]
+    "changes",
+    [{"encoding": 7}, {"encoding": 255}, {"encoding_version": 2}, {"predictor": 8, "predictor_version": 1}],
 )
 def test_an_unknown_encoding_is_refused(changes: dict[str, int]) -> None:
     with pytest.raises(CorruptError) as caught:
