@@ -12,8 +12,10 @@ from mgit_core.digest import DigestAlgorithm
 from mgit_core.ports.chunks import ChunkStore, ParameterStore
 from mgit_storage.objects import LocalObjectStore, MemoryObjectStore, ObjectStore
 from mgit_storage.store import Store, open_objects
+from mgit_storage.testing.bases import ChunkBasesConformance
 from mgit_storage.testing.chunks import ChunkStoreConformance
 from mgit_storage.testing.faults import FaultyObjectStore, FullDisk
+from mgit_storage.testing.maintenance import ChunkMaintenanceConformance
 from mgit_storage.testing.parameters import ParameterStoreConformance
 from mgit_storage.testing.power import ForgetfulObjectStore
 from mgit_storage.testing.raw import RawFolder, RawMemory, RawObjects
@@ -47,7 +49,7 @@ class _Fixtures:
         return opened.raw
 
 
-class _Chunks(_Fixtures, ChunkStoreConformance):
+class _Chunks(_Fixtures, ChunkStoreConformance, ChunkBasesConformance, ChunkMaintenanceConformance):
     @pytest.fixture
     def other(self, opened: Opened) -> ChunkStore:
         return opened.second.chunks

@@ -6,6 +6,7 @@ Every answer and every refusal must be equal, except the times that each of them
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
@@ -33,7 +34,8 @@ from mgit_core.lineage import (
     RequestKey,
 )
 from mgit_core.names import Reference
-from mgit_core.ports.graph import Lineage, Page, TraversalQuery
+from mgit_core.ports.graph import Lease, Lineage, Page, TraversalQuery
+from mgit_core.similarity import DIMENSIONS
 from mgit_storage.lineage import open_memory, open_neo4j
 from mgit_storage.testing.values import make_commit
 
@@ -43,6 +45,8 @@ NOBODY = "00000000-0000-7000-8000-000000000000"
 NAMES = ("a", "b", "c/d", "a", "b", "B")
 CONTENTS = ("x", "y", "z")
 RELATIONS = (Relation.FINETUNED, Relation.MERGED)
+# Longer than any history takes: leases end here by being released only.
+LEASE_SECONDS = 3_600.0
 
 _LAST = 12
 models = st.integers(min_value=0, max_value=_LAST)
@@ -98,6 +102,8 @@ class LineageTwins(RuleBasedStateMachine):
         )
         self.twin = self.runner.run(self._open(open_memory))
         self.uids: list[str] = []
+        self.epoch = 1
+        self.leases: list[dict[int, Lease]] = []
         self.numbers: set[tuple[str, int]] = set()
 
     @staticmethod
@@ -127,9 +133,11 @@ class LineageTwins(RuleBasedStateMachine):
         return NOBODY if index == _LAST or not self.uids else self.uids[index % len(self.uids)]
 
     def key(self, request: int | None, *arguments: object) -> RequestKey | None:
+        """Covers the kind of the request, as the service's keys do."""
         if request is None:
             return None
-        return RequestKey(id=f"request {request}", arguments_digest=repr(arguments).encode().ljust(32)[:32])
+        digest = hashlib.sha256(repr(arguments).encode()).digest()
+        return RequestKey(id=f"request {request}", arguments_digest=digest)
 
     @initialize()
     def begin(self) -> None:
@@ -152,9 +160,9 @@ class LineageTwins(RuleBasedStateMachine):
         if draft.previous:
             older = Previous(uid=self.uid(draft.previous - 1))
         commit = make_commit(
-            draft.name, *links, content=draft.content, previous=older, epoch=1 if draft.is_fresh else 0
+            draft.name, *links, content=draft.content, previous=older, epoch=self.epoch - (not draft.is_fresh)
         )
-        key = self.key(request, draft.name, draft.content)
+        key = self.key(request, "commit", draft.name, draft.content)
         answer = self.ask(lambda lineage: lineage.models.commit(commit, key))
         if not isinstance(answer, Refused) and not answer.repeated:
             self._take(answer.model)
@@ -167,7 +175,7 @@ class LineageTwins(RuleBasedStateMachine):
 
     @rule(names=st.lists(st.sampled_from(NAMES), min_size=2, max_size=4), content=st.sampled_from(CONTENTS))
     def commit_batch(self, names: list[str], content: str) -> None:
-        commits = [make_commit(name, content=content) for name in names]
+        commits = [make_commit(name, content=content, epoch=self.epoch) for name in names]
         chained = [commits[0]]
         for commit in commits[1:]:
             chained.append(replace(commit, parents=(ParentLink(parent_uid=chained[-1].uid),)))
@@ -175,15 +183,54 @@ class LineageTwins(RuleBasedStateMachine):
         for done in [] if isinstance(answer, Refused) else answer:
             self._take(done.model)
 
+    @rule(work=st.sampled_from(("gc", "repack")))
+    def acquire(self, work: str) -> None:
+        given: dict[int, Lease] = {}
+
+        async def ask(lineage: Lineage) -> Lease:
+            given[id(lineage)] = await lineage.leases.acquire(work, LEASE_SECONDS)
+            return given[id(lineage)]
+
+        if not isinstance(self.ask(ask), Refused):
+            self.leases.append(given)
+
+    def lease(self, index: int) -> dict[int, Lease]:
+        """What both gave at one of the acquisitions; mostly the last one."""
+        stranger = Lease(holder="nobody", number=1, seconds=LEASE_SECONDS, work="gc")
+        nobodys = {id(self.real): stranger, id(self.twin): stranger}
+        return self.leases[-1 - index % len(self.leases)] if self.leases else nobodys
+
+    @rule(index=st.sampled_from((0, 0, 0, 1)), is_over=st.booleans())
+    def renew_or_release(self, index: int, is_over: bool) -> None:  # noqa: FBT001 - drawn
+        lease = self.lease(index)
+        if is_over:
+            self.ask(lambda lineage: lineage.leases.release(lease[id(lineage)]))
+        else:
+            self.ask(lambda lineage: lineage.leases.renew(lease[id(lineage)]))
+
+    @rule(index=st.sampled_from((0, 0, 0, 1)), key=st.sampled_from((None, "condemned/list")))
+    def condemn(self, index: int, key: str | None) -> None:
+        lease = self.lease(index)
+        answer = self.ask(lambda lineage: lineage.binding.condemn(key, lease[id(lineage)]))
+        if not isinstance(answer, Refused):
+            assert (answer.epoch, answer.condemned) == (self.epoch + 1, key)
+            self.epoch = answer.epoch
+
+    @rule(content=st.sampled_from(CONTENTS))
+    def put_sketch(self, content: str) -> None:
+        digest = make_commit("m", content=content).parameters.digest
+        vector = [1.0, *([0.0] * (DIMENSIONS - 1))]
+        self.ask(lambda lineage: lineage.sketches.put(digest, vector))
+
     @rule(model=models, request=requests)
     def remove(self, model: int, request: int | None) -> None:
         uid = self.uid(model)
-        self.ask(lambda lineage: lineage.models.remove(uid, self.key(request, uid)))
+        self.ask(lambda lineage: lineage.models.remove(uid, self.key(request, "remove", uid)))
 
     @rule(child=models, parent=models, relation=relations, request=requests)
     def link(self, child: int, parent: int, relation: Relation, request: int | None) -> None:
         link = ParentLink(parent_uid=self.uid(parent), relation=relation, weight=0.5)
-        key = self.key(request, child, parent)
+        key = self.key(request, "link", child, parent)
         self.ask(lambda lineage: lineage.edges.link(self.uid(child), link, key))
 
     @rule(edge=models, relation=st.one_of(st.none(), relations), request=requests)
@@ -191,7 +238,7 @@ class LineageTwins(RuleBasedStateMachine):
         _, edges, _, _ = self.runner.run(self.twin.traversal.lineage([], max_models=1_000))
         ends = [(each.child_uid, each.parent_uid) for each in edges] or [(NOBODY, NOBODY)]
         child, parent = ends[edge % len(ends)]
-        key = self.key(request, child, parent, relation)
+        key = self.key(request, "unlink", child, parent, relation)
         self.ask(lambda lineage: lineage.edges.unlink(child, parent, relation, key))
 
     @rule(newer=models, older=models)
@@ -207,7 +254,7 @@ class LineageTwins(RuleBasedStateMachine):
 
     @rule(model=models, tag=st.sampled_from(("one", "two")), force=st.booleans(), request=requests)
     def put_tag(self, model: int, tag: str, force: bool, request: int | None) -> None:  # noqa: FBT001 - drawn
-        key = self.key(request, model, tag)
+        key = self.key(request, "tag", model, tag)
         self.ask(lambda lineage: lineage.tags.put(self.uid(model), tag, force=force, request=key))
 
     @rule(name=st.sampled_from(NAMES), tag=st.sampled_from(("one", "two")))
@@ -261,6 +308,7 @@ class LineageTwins(RuleBasedStateMachine):
         self.ask(lambda lineage: lineage.content.models_with_tensor(digest, Page(size=4)))
         self.ask(lambda lineage: lineage.content.duplicates(Page(size=2)))
         self.ask(lambda lineage: lineage.content.parameter_sets(Page(size=5)))
+        self.ask(lambda lineage: lineage.sketches.lacking(Page(size=5)))
 
     @invariant()
     def the_graph_is_acyclic_and_equal(self) -> None:
@@ -277,6 +325,12 @@ class LineageTwins(RuleBasedStateMachine):
             settled = {uid for uid, below in older.items() if not below & older.keys()}
             assert settled, "what is left of the graph is a cycle"
             older = {uid: below for uid, below in older.items() if uid not in settled}
+
+    @invariant()
+    def the_store_is_in_one_state(self) -> None:
+        state = self.ask(lambda lineage: lineage.binding.state())
+        assert not isinstance(state, Refused)
+        assert state.epoch == self.epoch
 
     @invariant()
     def present_models_are_whole_and_counted(self) -> None:
@@ -297,7 +351,9 @@ async def _uids(lineage: Lineage, query: TraversalQuery) -> list[str]:
 
 
 def _timeless(answer: object) -> object:
-    """The answer without the moments at which links were made, which each clock tells for itself."""
+    """The answer without what each makes for itself: the moments of links, the names of holders."""
+    if isinstance(answer, Lease):
+        return replace(answer, holder="")
     if isinstance(answer, ProvenanceEdge):
         return replace(answer, created_at=_ANY_TIME)
     if isinstance(answer, list | tuple):

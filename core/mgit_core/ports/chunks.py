@@ -11,11 +11,13 @@ from typing import Protocol, Self
 from typing_extensions import Buffer
 
 from mgit_core.coding.encoded import EncodedChunk
+from mgit_core.coding.plans import ChunkPlan
 from mgit_core.digest import Digest, DigestAlgorithm
 from mgit_core.files import FileList
 from mgit_core.manifest import Manifest
+from mgit_core.ports.maintenance import ChunkMaintenance, DocumentMaintenance
 
-__all__ = ["ChunkReader", "ChunkStore", "ChunkWriter", "ParameterStore", "StoreUsage"]
+__all__ = ["ChunkReader", "ChunkStore", "ChunkWriter", "ParameterStore", "StoreUsage", "StoredForm"]
 
 
 class ChunkReader(Protocol):
@@ -52,6 +54,23 @@ class StoreUsage:
     chunk_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredForm:
+    """How the copy of a chunk that readers take first is stored, as its header says.
+
+    Attributes:
+        size_bytes: Bytes of its frame in a pack.
+        encoding: Number of the encoding.
+        predictor: Number of the predictor; 0 means none.
+        bases: The chunks that it needs directly, in order.
+    """
+
+    size_bytes: int
+    encoding: int
+    predictor: int
+    bases: tuple[Digest, ...] = ()
+
+
 class ChunkWriter(abc.ABC):
     """Writes new chunks. Nothing is visible or durable before ``seal``.
 
@@ -65,13 +84,18 @@ class ChunkWriter(abc.ABC):
         """Bytes of the packs and indexes made so far, all headers included; final after ``seal``."""
 
     @abc.abstractmethod
-    def write(self, content: Buffer, *, width: int, digest: Digest | None = None) -> Digest:
-        """Encode and append one chunk, unless this writer or the store has it already. Thread-safe.
+    def write(
+        self, content: Buffer, *, width: int, digest: Digest | None = None, plan: ChunkPlan | None = None
+    ) -> Digest:
+        """Encode and append one chunk, unless this writer or the store has a usable copy. Thread-safe.
+
+        A writer that was opened to rewrite appends also what the store has.
 
         Args:
             content: Raw little-endian bytes, 1 MiB at most.
             width: Bytes of one item, which is how many byte planes are tried; 1 for files.
             digest: What the sender says the digest is.
+            plan: What to predict the chunk from, and how hard to try; None means alone and fast.
 
         Returns:
             The digest of ``content``.
@@ -153,8 +177,22 @@ class ChunkStore(abc.ABC):
         """
 
     @abc.abstractmethod
-    def open_writer(self) -> ChunkWriter:
-        """A writer of new chunks; several may be open at once."""
+    def open_writer(self, *, rewrite: bool = False) -> ChunkWriter:
+        """A writer of new chunks; several may be open at once.
+
+        Args:
+            rewrite: Whether chunks that the store has are written once more, for a repack: only a copy in a
+                pack that such a writer made counts as there. Its packs are marked as dense.
+        """
+
+    @abc.abstractmethod
+    def decode_costs(self, digests: Sequence[Digest]) -> list[int]:
+        """Raw bytes that one read of each chunk decodes, its own and those of all its bases; 0 if not usable."""
+
+    @property
+    @abc.abstractmethod
+    def maintenance(self) -> ChunkMaintenance:
+        """What collection, repack and fsck need besides."""
 
     def raw_sizes(self, digests: Sequence[Digest]) -> list[int]:
         """Bytes of each raw chunk as its header says, in order.
@@ -164,6 +202,24 @@ class ChunkStore(abc.ABC):
             CorruptError: CHUNK_CORRUPT.
         """
         return [self.read_encoded(digest).raw_size for digest in digests]
+
+    def forms(self, digests: Sequence[Digest]) -> list[StoredForm]:
+        """How each chunk is stored, in order; an adapter that can reads headers only.
+
+        Raises:
+            NotFoundError: CHUNK_NOT_FOUND.
+            CorruptError: CHUNK_CORRUPT or UNKNOWN_FORMAT_VERSION.
+        """
+        frames = [self.read_encoded(digest) for digest in digests]
+        return [
+            StoredForm(
+                size_bytes=len(frame.to_bytes()),
+                encoding=frame.encoding,
+                predictor=frame.predictor,
+                bases=tuple(dict.fromkeys(base.digest for base in frame.bases)),
+            )
+            for frame in frames
+        ]
 
     @abc.abstractmethod
     def stored_sizes(self, digests: Sequence[Digest]) -> list[int]:
@@ -212,5 +268,30 @@ class ParameterStore(abc.ABC):
         """
 
     @abc.abstractmethod
+    def write_sketches(self, parameter_set: Digest, sketches: Sequence[bytes]) -> None:
+        """Keep sketches of the tensors of a parameter set, in its manifest's order, unless there are some.
+
+        Args:
+            parameter_set: Digest of the manifest.
+            sketches: ``mgit_core.similarity.TENSOR_SKETCH_BYTES`` bytes each, or none for one without a sketch.
+
+        Raises:
+            ResourceExhaustedError: DISK_FULL.
+        """
+
+    @abc.abstractmethod
+    def read_sketches(self, parameter_set: Digest) -> tuple[bytes, ...]:
+        """The sketches of the tensors of a parameter set; none at all if they were not made yet.
+
+        Raises:
+            CorruptError: MANIFEST_CORRUPT or UNKNOWN_FORMAT_VERSION.
+        """
+
+    @abc.abstractmethod
     def usage(self) -> StoreUsage:
         """What the whole store takes, chunks included; walks its folder."""
+
+    @property
+    @abc.abstractmethod
+    def maintenance(self) -> DocumentMaintenance:
+        """What collection and fsck need besides."""

@@ -1,33 +1,35 @@
 """The index of a store: all index objects together, kept fresh against other processes.
 
 Large index objects stay mapped files. Small ones are joined into one table in memory, so that a look-up
-touches few tables. More than 64 objects that are not full are merged into one that names what it replaces. A
-look-up costs 48 bytes a chunk, and for the entries of small objects once more that.
+touches few tables. A look-up costs 48 bytes a chunk, and for the entries of small objects once more that.
+What takes entries away, or joins objects, is ``mgit_storage.chunks.upkeep``.
 """
 
 from __future__ import annotations
 
 import threading
 import uuid
+import weakref
 from collections.abc import Sequence
 
 import numpy as np
 
 from mgit_core.digest import Digest
-from mgit_core.errors import ErrorReason, NotFoundError, ResourceExhaustedError, UnavailableError
+from mgit_core.errors import CorruptError, ErrorReason, NotFoundError, UnavailableError
 from mgit_storage.chunks.segment import Place, Segment, digest_table, index_key
 from mgit_storage.objects import ObjectStore
 
-__all__ = ["ChunkIndex"]
+__all__ = ["LARGE_ENTRIES", "ChunkIndex", "PackClaim"]
 
-_MOST_INDEXES = 64
-# From here on a table is looked up in its own mapped file: joining costs memory and, at each seal, time.
-_LARGE_ENTRIES = 8_192
-# An object so large is not merged again: that bounds how long a seal that merges takes, to some 0.1 s.
-_FULL_ENTRIES = 1_000_000
+LARGE_ENTRIES = 8_192
+"""From here on a table is looked up in its own mapped file: joining costs memory and, at each seal, time."""
 _MOST_LISTINGS = 50
 _FOLDER = "indexes"
 _SUFFIX = ".index"
+
+
+class PackClaim:
+    """Says, while it lives, that somebody is about to index a pack."""
 
 
 class ChunkIndex:
@@ -36,10 +38,13 @@ class ChunkIndex:
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
         self._lock = threading.Lock()
-        self._merging = threading.Lock()
         self._loaded: dict[str, Segment] = {}
-        self._tables: list[Segment] = []
+        self._damaged: dict[str, CorruptError] = {}
+        self._current: dict[str, Segment] = {}
+        self._tables: tuple[Segment, ...] = ()
+        self._claims: weakref.WeakValueDictionary[str, PackClaim] = weakref.WeakValueDictionary()
         self._listings = 0
+        self._losses = 0
         self.refresh()
 
     def __len__(self) -> int:
@@ -51,27 +56,60 @@ class ChunkIndex:
         """Bytes in packs of all entries, every copy counted."""
         return sum(int(table.places["length"].sum()) for table in self._tables)
 
+    @property
+    def losses(self) -> int:
+        """How often entries may have gone: what was concluded from an entry holds while this stays."""
+        return self._losses
+
+    @property
+    def tables(self) -> tuple[Segment, ...]:
+        """All entries as they are now."""
+        return self._tables
+
+    @property
+    def claimed(self) -> frozenset[str]:
+        """Packs of this process that may get their entries later."""
+        with self._lock:
+            return frozenset(self._claims.keys())
+
     def find(self, digest: Digest) -> list[Place]:
         """Every known copy, without looking at the disk."""
         return [place for table in self._tables for place in table.find(digest)]
 
-    def has(self, digest: Digest) -> bool:
-        """Whether a copy is known, without looking at the disk."""
-        return any(table.find(digest) for table in self._tables)
+    def find_missing(self, digests: Sequence[Digest], *, alone: bool = False) -> list[Digest]:
+        """Those without a known copy, each once, in order, without looking at the disk.
 
-    def find_missing(self, digests: Sequence[Digest]) -> list[Digest]:
-        """Those without a known copy, each once, in order, without looking at the disk."""
+        Args:
+            digests: What is asked for.
+            alone: Whether only copies that need no bases count.
+        """
         wanted = list(dict.fromkeys(digests))
         rows = digest_table(wanted)
         missing = np.arange(len(wanted))
         for table in self._tables:
             if not len(missing):
                 break
-            missing = missing[~table.has(rows[missing])]
+            missing = missing[~table.has(rows[missing], alone=alone)]
         return [wanted[at] for at in missing.tolist()]
 
+    def check_whole(self) -> None:
+        """Refuses to call a chunk missing while an index object cannot be read.
+
+        Raises:
+            CorruptError: INDEX_CORRUPT or UNKNOWN_FORMAT_VERSION.
+        """
+        for error in self._damaged.values():
+            raise CorruptError(error.reason, error.message, **error.details)
+
+    def claim(self, pack: str) -> PackClaim:
+        """Keep a pack that has no entries yet from being swept, as long as the caller keeps what this returns."""
+        claim = PackClaim()
+        with self._lock:
+            self._claims[pack] = claim
+        return claim
+
     def add(self, segment: Segment) -> int:
-        """Make a table durable as an index object, and visible; merge objects if they are many.
+        """Make a table durable as an index object, and visible.
 
         Returns:
             Bytes of the index object.
@@ -82,9 +120,18 @@ class ChunkIndex:
         with self._lock:
             self._loaded[name] = segment
             self._arrange()
-        if len(self._loaded) > _MOST_INDEXES:
-            self._merge()
         return len(content)
+
+    def loaded(self) -> tuple[dict[str, Segment], dict[str, Segment]]:
+        """Index objects by name: those that count, and those that another one replaces and that may go."""
+        with self._lock:
+            replaced = {name: self._loaded[name] for name in self._loaded.keys() - self._current.keys()}
+            return dict(self._current), replaced
+
+    def damaged(self) -> dict[str, CorruptError]:
+        """Why each index object that cannot be read cannot, by name."""
+        with self._lock:
+            return dict(self._damaged)
 
     def refresh(self) -> None:
         """Take in what other processes made and let go of what they replaced.
@@ -92,7 +139,6 @@ class ChunkIndex:
         The listing that this call relies on begins after the call does.
 
         Raises:
-            CorruptError: INDEX_CORRUPT or UNKNOWN_FORMAT_VERSION.
             UnavailableError: STORE_UNAVAILABLE, if other processes change the folder faster than it is read.
         """
         needed = self._listings + 1  # The one that may be going on began before this call.
@@ -131,7 +177,16 @@ class ChunkIndex:
     def _take(self, names: set[str]) -> None:
         if names == self._loaded.keys():
             return
-        self._loaded = {name: self._load(name) for name in sorted(names)}
+        loaded: dict[str, Segment] = {}
+        damaged: dict[str, CorruptError] = {}
+        for name in sorted(names):
+            try:
+                loaded[name] = self._load(name)
+            except CorruptError as error:
+                damaged[name] = error
+        replaced = {name for segment in loaded.values() for name in segment.replaced}
+        self._loaded = loaded
+        self._damaged = {name: error for name, error in damaged.items() if name not in replaced}
         self._arrange()
 
     def _load(self, name: str) -> Segment:
@@ -141,52 +196,10 @@ class ChunkIndex:
     def _arrange(self) -> None:
         """Build the look-up tables anew from the loaded objects."""
         replaced = {name for segment in self._loaded.values() for name in segment.replaced}
-        current = [segment for name, segment in self._loaded.items() if name not in replaced]
-        large = [segment for segment in current if len(segment) >= _LARGE_ENTRIES]
-        small = [segment for segment in current if 0 < len(segment) < _LARGE_ENTRIES]
-        self._tables = [*large, Segment.merged(small, ())] if small else large
-
-    def _merge(self) -> None:
-        """Write one object in place of many; the others go only when it is durable.
-
-        The folder is listed first, so that what another process replaced does not come back. Look-ups and
-        seals go on meanwhile.
-        """
-        if not self._merging.acquire(blocking=False):
-            return
-        try:
-            self.refresh()
-            chosen = self._choose()
-            if not chosen:
-                return
-            merged = Segment.merged(list(chosen.values()), list(chosen))
-            try:
-                self._objects.put(index_key(uuid.uuid4().hex), merged.to_bytes())
-            except ResourceExhaustedError:
-                return  # Nothing depends on a merge. The next seal finds the disk full, or merges.
-            for replaced in chosen:
-                self._objects.delete(index_key(replaced))
-            self.refresh()  # The new object is mapped from now on and no longer held in memory.
-        finally:
-            self._merging.release()
-
-    def _choose(self) -> dict[str, Segment]:
-        """Which objects to merge: none, or at least 64.
-
-        They are taken from the smallest up, a larger one only where it is no larger than all before it
-        together, so that an entry is copied a logarithmic number of times.
-        """
-        with self._lock:
-            candidates = {
-                name: segment for name, segment in self._loaded.items() if len(segment) < _FULL_ENTRIES
-            }
-        chosen: dict[str, Segment] = {}
-        if len(candidates) <= _MOST_INDEXES:
-            return chosen
-        total = 0
-        for name, segment in sorted(candidates.items(), key=lambda item: len(item[1])):
-            if len(chosen) >= _MOST_INDEXES and (len(segment) > total or total >= _FULL_ENTRIES):
-                break
-            chosen[name] = segment
-            total += len(segment)
-        return chosen
+        current = {name: segment for name, segment in self._loaded.items() if name not in replaced}
+        large = [segment for segment in current.values() if len(segment) >= LARGE_ENTRIES]
+        small = [segment for segment in current.values() if 0 < len(segment) < LARGE_ENTRIES]
+        tables = (*large, Segment.merged(small, ())) if small else tuple(large)
+        is_loss = not self._current.keys() <= current.keys()
+        self._current, self._tables = current, tables
+        self._losses += is_loss

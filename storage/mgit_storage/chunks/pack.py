@@ -2,17 +2,18 @@
 
 Layout, all integers little-endian::
 
-    16 bytes  "MGITPACK", u16 version, zeros
+    16 bytes  "MGITPACK", u16 version, u8 kind, zeros
     entries   framed chunks (mgit_core.coding.encoded), back to back
     table     per entry: 32 bytes digest, u64 offset, u32 length, u8 flags, 3 zeros
     footer    u64 table offset, u32 entry count, u16 version, 2 zeros, 32 bytes BLAKE3 of the table, "MGITTAIL"
 
 Flag 1 says that the entry needs bases. The table makes an index of the pack that can be rebuilt from the
-pack alone.
+pack alone. Kind 1 says that a repack made the pack: what is in it is as dense as it gets. Readers need not care.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
@@ -20,16 +21,30 @@ from mgit_core.digest import Digest, DigestAlgorithm, digest_of
 from mgit_core.errors import CorruptError, ErrorReason
 from mgit_storage.objects import ObjectStore
 
-__all__ = ["NEEDS_BASES", "PACK_HEADER", "PackEntry", "pack_key", "pack_tail", "read_table"]
+__all__ = [
+    "NEEDS_BASES",
+    "PACK_HEADER_SIZE",
+    "PackEntry",
+    "is_dense_pack",
+    "pack_header",
+    "pack_key",
+    "pack_name",
+    "pack_tail",
+    "read_table",
+    "tail_size",
+]
 
 NEEDS_BASES = 1
 _VERSION = 1
 _MAGIC = b"MGITPACK"
 _END = b"MGITTAIL"
-_HEADER = struct.Struct("<8sH6x")
+_HEADER = struct.Struct("<8sHB5x")
 _ENTRY = struct.Struct("<32sQIB3x")
 _FOOTER = struct.Struct("<QIH2x32s8s")
-PACK_HEADER = _HEADER.pack(_MAGIC, _VERSION)
+_KEY = re.compile(r"packs/(?P<folder>[0-9a-f]{2})/(?P<name>(?P=folder)[0-9a-f]{30})\.pack")
+_DENSE = 1
+PACK_HEADER_SIZE = _HEADER.size
+"""Bytes before the first frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,30 @@ class PackEntry:
 def pack_key(name: str) -> str:
     """Key of the pack called ``name``, which is 32 hexadecimal characters."""
     return f"packs/{name[:2]}/{name}.pack"
+
+
+def pack_name(key: str) -> str | None:
+    """The name in a key below ``packs``; None if it is no key of a pack."""
+    match = _KEY.fullmatch(key)
+    return match["name"] if match else None
+
+
+def pack_header(*, is_dense: bool) -> bytes:
+    """The first bytes of a pack."""
+    return _HEADER.pack(_MAGIC, _VERSION, _DENSE if is_dense else 0)
+
+
+def is_dense_pack(header: bytes) -> bool:
+    """Whether a pack that begins so was made by a repack; what is no pack was not."""
+    if len(header) < _HEADER.size:
+        return False
+    magic, _, kind = _HEADER.unpack_from(header)
+    return bool(magic == _MAGIC and kind == _DENSE)
+
+
+def tail_size(entries: int) -> int:
+    """Bytes of the table and footer of a pack of so many entries."""
+    return entries * _ENTRY.size + _FOOTER.size
 
 
 def pack_tail(entries: list[PackEntry], offset: int) -> bytes:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from mgit_core.digest import DIGEST_SIZE, Digest, DigestAlgorithm, digest_of
 from mgit_core.errors import CorruptError, ErrorReason, InvalidArgumentError
 from mgit_storage.chunks.pack import NEEDS_BASES, PackEntry
 
-__all__ = ["Place", "Segment", "digest_table", "index_key"]
+__all__ = ["NEEDS_BASES_BIT", "Place", "Segment", "digest_table", "index_key"]
 
 _VERSION = 1
 _MAGIC = b"MGITINDX"
@@ -36,7 +36,8 @@ _NAME_SIZE = 32
 _NAME = re.compile("[0-9a-f]{32}")
 _PLACE = np.dtype([("offset", "<u8"), ("length", "<u4"), ("pack", "<u4")])
 _REST = DIGEST_SIZE - 8
-_NEEDS_BASES_BIT = 1 << 31
+NEEDS_BASES_BIT = 1 << 31
+"""Of a pack number in a place: the entry needs bases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Segment:
             names.append(name)
             digests += [entry.digest for entry in entries]
             rows += [
-                (entry.offset, entry.length, number | (_NEEDS_BASES_BIT if entry.flags & NEEDS_BASES else 0))
+                (entry.offset, entry.length, number | (NEEDS_BASES_BIT if entry.flags & NEEDS_BASES else 0))
                 for entry in entries
             ]
         table = digest_table(digests)
@@ -109,14 +110,14 @@ class Segment:
 
     @classmethod
     def merged(cls, segments: Sequence[Segment], replaced: Sequence[str]) -> Segment:
-        """One table with the entries of all ``segments``, each copy once."""
+        """One table with the entries of all ``segments``, at least one, each copy once."""
         packs: dict[str, int] = {}
         places = []
         for segment in segments:
             numbers = np.array([packs.setdefault(name, len(packs)) for name in segment.packs], np.uint32)
             place = segment.places.copy()
-            own = place["pack"] & (_NEEDS_BASES_BIT - 1)
-            place["pack"] = numbers[own] | (place["pack"] & np.uint32(_NEEDS_BASES_BIT))
+            own = place["pack"] & (NEEDS_BASES_BIT - 1)
+            place["pack"] = numbers[own] | (place["pack"] & np.uint32(NEEDS_BASES_BIT))
             places.append(place)
         return _sorted(
             tuple(packs),
@@ -126,11 +127,16 @@ class Segment:
             np.concatenate(places),
         )
 
-    def has(self, table: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    def replacing(self, names: Sequence[str]) -> Segment:
+        """The same entries in a table that replaces the indexes ``names``."""
+        return replace(self, replaced=tuple(names))
+
+    def has(self, table: npt.NDArray[np.uint8], *, alone: bool = False) -> npt.NDArray[np.bool_]:
         """Whether each digest has an entry.
 
         Args:
             table: Digests as ``digest_table`` makes it.
+            alone: Whether only entries that need no bases count.
         """
         wanted = _prefixes(table)
         at = np.searchsorted(self.prefixes, wanted)
@@ -141,6 +147,8 @@ class Segment:
             pending = pending[self.prefixes[row] == wanted[pending]]
             row = at[pending]
             found = (self.rests[row] == table[pending, 8:]).all(axis=1)
+            if alone:
+                found &= self.places["pack"][row] < NEEDS_BASES_BIT
             known[pending[found]] = True
             pending = pending[~found]
             at[pending] += 1
@@ -155,9 +163,7 @@ class Segment:
         while at is not None:
             offset, length, pack = self.places[at].tolist()
             places.append(
-                Place(
-                    self.packs[pack & (_NEEDS_BASES_BIT - 1)], offset, length, bool(pack & _NEEDS_BASES_BIT)
-                )
+                Place(self.packs[pack & (NEEDS_BASES_BIT - 1)], offset, length, bool(pack & NEEDS_BASES_BIT))
             )
             at = self._first_match(digest, at + 1)
         return places
@@ -230,7 +236,7 @@ class Segment:
         Raises:
             CorruptError: INDEX_CORRUPT, naming the index as ``name``.
         """
-        numbers = self.places["pack"] & (_NEEDS_BASES_BIT - 1)
+        numbers = self.places["pack"] & (NEEDS_BASES_BIT - 1)
         if not all(map(_NAME.fullmatch, self.packs + self.replaced)):
             raise _corrupt(name, "it names a pack or an index that cannot be")
         if len(self) and (numbers.max() >= len(self.packs) or (self.prefixes[1:] < self.prefixes[:-1]).any()):

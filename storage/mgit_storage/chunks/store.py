@@ -4,60 +4,66 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
 
-from mgit_core.coding.codec import decode_chunk
-from mgit_core.coding.encoded import HEADER_SIZE, EncodedChunk, raw_size_of
-from mgit_core.digest import Digest, DigestAlgorithm, digest_of
-from mgit_core.errors import CorruptError, ErrorReason, NotFoundError
-from mgit_core.ports.chunks import ChunkStore, ChunkWriter
-from mgit_storage.chunks.index import ChunkIndex
-from mgit_storage.chunks.pack import pack_key
+from mgit_core.coding.encoded import EncodedChunk
+from mgit_core.digest import Digest, DigestAlgorithm
+from mgit_core.errors import CorruptError, NotFoundError
+from mgit_core.ports.chunks import ChunkStore, ChunkWriter, StoredForm
+from mgit_core.ports.maintenance import ChunkMaintenance
+from mgit_storage.chunks.maintenance import PackMaintenance
+from mgit_storage.chunks.parts import open_parts
 from mgit_storage.chunks.segment import Place
-from mgit_storage.chunks.writer import PackWriter
+from mgit_storage.chunks.writer import PACK_BYTES, PackWriter
 from mgit_storage.objects import ObjectStore
 
 __all__ = ["PackChunkStore"]
 
 _READ_AHEAD_PER_CORE = 4
 
-_Read = TypeVar("_Read")
-
 
 class PackChunkStore(ChunkStore):
     """The chunk store; several processes may have one over the same objects."""
 
-    def __init__(self, objects: ObjectStore, algorithm: DigestAlgorithm) -> None:
-        self._objects = objects
-        self._algorithm = algorithm
-        self._index = ChunkIndex(objects)
+    def __init__(
+        self, objects: ObjectStore, algorithm: DigestAlgorithm, *, pack_bytes: int = PACK_BYTES
+    ) -> None:
+        """The chunks in ``objects``; a pack ends with the chunk that fills ``pack_bytes``."""
+        self._parts = open_parts(objects, algorithm)
+        self._maintenance = PackMaintenance(self._parts)
+        self._pack_bytes = pack_bytes
         self._cores = os.cpu_count() or 1
 
     @property
     def algorithm(self) -> DigestAlgorithm:
-        return self._algorithm
+        return self._parts.reader.algorithm
+
+    @property
+    def maintenance(self) -> ChunkMaintenance:
+        return self._maintenance
 
     @property
     def chunk_count(self) -> int:
         """Indexed chunks, every copy counted."""
-        return len(self._index)
+        return len(self._parts.index)
 
     @property
     def chunk_bytes(self) -> int:
         """Bytes in packs of the indexed chunks, every copy counted, headers included."""
-        return self._index.chunk_bytes
+        return self._parts.index.chunk_bytes
 
     def find_missing(self, digests: Sequence[Digest]) -> list[Digest]:
-        missing = self._index.find_missing(digests)
+        missing = self._parts.copies.find_missing(digests)
         if missing:
-            self._index.refresh()
-            missing = self._index.find_missing(missing)
+            self._parts.index.refresh()
+            missing = self._parts.copies.find_missing(missing)
+        if missing:
+            self._parts.index.check_whole()
         return missing
 
     def read(self, digest: Digest) -> bytes:
-        return self._from_any_copy(digest, self._read_place)
+        return self._parts.reader.read(digest)
 
     def read_many(self, digests: Iterable[Digest]) -> Generator[bytes]:
         ahead: deque[Future[bytes]] = deque()
@@ -74,91 +80,47 @@ class PackChunkStore(ChunkStore):
                     future.cancel()
 
     def read_encoded(self, digest: Digest) -> EncodedChunk:
-        return self._from_any_copy(digest, self._read_frame)
+        return self._parts.reader.from_any_copy(digest, self._parts.reader.read_frame)
 
-    def open_writer(self) -> ChunkWriter:
-        return PackWriter(self._objects, self._index, self._algorithm)
+    def open_writer(self, *, rewrite: bool = False) -> ChunkWriter:
+        return PackWriter(self._parts, pack_bytes=self._pack_bytes, rewrite=rewrite)
+
+    def decode_costs(self, digests: Sequence[Digest]) -> list[int]:
+        costs = [self._decode_cost(digest) for digest in digests]
+        if not all(costs):  # A pack that has gone was rewritten, and its chunks are elsewhere now.
+            self._parts.index.refresh()
+            costs = [cost or self._decode_cost(digest) for digest, cost in zip(digests, costs, strict=True)]
+        return costs
 
     def stored_sizes(self, digests: Sequence[Digest]) -> list[int]:
-        if self._index.find_missing(digests):
-            self._index.refresh()
-        copies = (_in_reading_order(self._index.find(digest)) for digest in digests)
+        if self._parts.index.find_missing(digests):
+            self._parts.index.refresh()
+        copies = map(self._parts.copies.find, digests)
         return [places[0].length if places else 0 for places in copies]
 
     def raw_sizes(self, digests: Sequence[Digest]) -> list[int]:
-        return [self._from_any_copy(digest, self._read_raw_size) for digest in digests]
+        return [
+            self._parts.reader.from_any_copy(digest, self._parts.headers.read).raw_size for digest in digests
+        ]
+
+    def forms(self, digests: Sequence[Digest]) -> list[StoredForm]:
+        return [self._parts.reader.from_any_copy(digest, self._read_form) for digest in digests]
 
     def refresh(self) -> None:
-        self._index.refresh()
+        self._parts.index.refresh()
 
-    def _from_any_copy(self, digest: Digest, read: Callable[[Digest, Place], _Read]) -> _Read:
-        """What ``read`` makes of the first copy that it can read.
-
-        A pack that has gone was rewritten, and its chunks are elsewhere now: then the index is read anew.
-        """
-        failure: CorruptError | None = None
-        for _ in range(2):
-            for place in self._places(digest):
-                try:
-                    return read(digest, place)
-                except CorruptError as error:
-                    failure = error
-                except NotFoundError as error:
-                    failure = _corrupt(digest, place, "the pack is not there", ErrorReason.CHUNK_CORRUPT)
-                    failure.__cause__ = error
-            self._index.refresh()
-        raise failure or _not_found(digest)
-
-    def _places(self, digest: Digest) -> list[Place]:
-        """Every copy, in the order in which they are tried; never empty."""
-        places = self._index.find(digest)
-        if not places:
-            self._index.refresh()
-            places = self._index.find(digest)
-        if not places:
-            raise _not_found(digest)
-        return _in_reading_order(places)
-
-    def _read_frame(self, digest: Digest, place: Place) -> EncodedChunk:
-        frame = self._objects.get_range(pack_key(place.pack), place.offset, place.length)
+    def _decode_cost(self, digest: Digest) -> int:
         try:
-            return EncodedChunk.from_bytes(frame)
-        except CorruptError as error:
-            raise _corrupt(digest, place, error.message, error.reason) from error
+            chain = self._parts.copies.chain(digest)
+        except (CorruptError, NotFoundError):
+            return 0
+        return 0 if chain is None else chain.decoded_bytes
 
-    def _read_raw_size(self, digest: Digest, place: Place) -> int:
-        header = self._objects.get_range(pack_key(place.pack), place.offset, HEADER_SIZE)
-        try:
-            return raw_size_of(header)
-        except CorruptError as error:
-            raise _corrupt(digest, place, error.message, error.reason) from error
-
-    def _read_place(self, digest: Digest, place: Place) -> bytes:
-        encoded = self._read_frame(digest, place)
-        try:
-            raw = decode_chunk(encoded)
-        except CorruptError as error:
-            raise _corrupt(digest, place, error.message, error.reason) from error
-        if digest_of(self._algorithm, raw) != digest:
-            raise _corrupt(digest, place, "its bytes have another digest", ErrorReason.CHUNK_CORRUPT)
-        return raw
-
-
-def _in_reading_order(places: list[Place]) -> list[Place]:
-    """Copies that need no base first."""
-    return sorted(places, key=lambda place: place.needs_bases)
-
-
-def _not_found(digest: Digest) -> NotFoundError:
-    return NotFoundError(
-        ErrorReason.CHUNK_NOT_FOUND, f"The store has no chunk {digest.hex()}.", digest=digest.hex()
-    )
-
-
-def _corrupt(digest: Digest, place: Place, found: str, reason: ErrorReason) -> CorruptError:
-    return CorruptError(
-        reason,
-        f"Chunk {digest.hex()} in pack {place.pack} is damaged: {found}",
-        digest=digest.hex(),
-        pack=place.pack,
-    )
+    def _read_form(self, digest: Digest, place: Place) -> StoredForm:
+        header = self._parts.headers.read(digest, place)
+        return StoredForm(
+            size_bytes=place.length,
+            encoding=header.encoding,
+            predictor=header.predictor,
+            bases=tuple(dict.fromkeys(base.digest for base in header.bases)),
+        )

@@ -10,19 +10,30 @@ from collections.abc import Generator
 from typing_extensions import Buffer
 
 from mgit_core.chunking import CHUNK_BYTES
-from mgit_core.coding.codec import decode_chunk, encode_chunk
+from mgit_core.coding.codec import encode_chunk, encode_planned
 from mgit_core.coding.encoded import EncodedChunk
-from mgit_core.digest import Digest, DigestAlgorithm, digest_of
-from mgit_core.errors import CorruptError, ErrorReason, InternalError, InvalidArgumentError
+from mgit_core.coding.plans import ChunkPlan
+from mgit_core.digest import Digest, digest_of
+from mgit_core.errors import (
+    CorruptError,
+    ErrorReason,
+    InternalError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnavailableError,
+)
 from mgit_core.ports.chunks import ChunkWriter
-from mgit_storage.chunks.index import ChunkIndex
-from mgit_storage.chunks.pack import NEEDS_BASES, PACK_HEADER, PackEntry, pack_key, pack_tail
+from mgit_storage.chunks.candidates import BaseFinder
+from mgit_storage.chunks.index import PackClaim
+from mgit_storage.chunks.pack import NEEDS_BASES, PackEntry, pack_header, pack_key, pack_tail
+from mgit_storage.chunks.parts import ChunkParts
 from mgit_storage.chunks.segment import Segment
-from mgit_storage.objects import ObjectStore, StagedObject
+from mgit_storage.objects import StagedObject
 
-__all__ = ["PackWriter"]
+__all__ = ["PACK_BYTES", "PackWriter"]
 
-_PACK_BYTES = 256 << 20
+PACK_BYTES = 256 << 20
+"""A pack ends with the chunk that fills so many bytes."""
 
 
 class PackWriter(ChunkWriter):
@@ -33,22 +44,20 @@ class PackWriter(ChunkWriter):
     who was told that a chunk is written learns that it is not.
     """
 
-    def __init__(
-        self,
-        objects: ObjectStore,
-        index: ChunkIndex,
-        algorithm: DigestAlgorithm,
-        *,
-        pack_bytes: int = _PACK_BYTES,
-    ) -> None:
-        """A writer into ``objects``; a pack ends with the chunk that fills ``pack_bytes``."""
-        self._objects = objects
-        self._index = index
-        self._algorithm = algorithm
+    def __init__(self, parts: ChunkParts, *, pack_bytes: int = PACK_BYTES, rewrite: bool = False) -> None:
+        """A writer into the store of ``parts``; ``rewrite`` as in ``ChunkStore.open_writer``."""
+        self._objects = parts.objects
+        self._index = parts.index
+        self._copies = parts.copies
+        self._reader = parts.reader
+        self._bases = BaseFinder(parts.copies, parts.reader)
+        self._header = pack_header(is_dense=rewrite)
+        self._rewrite = rewrite
         self._pack_bytes = pack_bytes
         self._lock = threading.Lock()
         self._seen: set[Digest] = set()
         self._finished: list[tuple[str, list[PackEntry]]] = []
+        self._claims: list[PackClaim] = []
         self._staged: StagedObject | None = None
         self._entries: list[PackEntry] = []
         self._offset = 0
@@ -60,13 +69,15 @@ class PackWriter(ChunkWriter):
     def stored_bytes(self) -> int:
         return self._stored_bytes
 
-    def write(self, content: Buffer, *, width: int, digest: Digest | None = None) -> Digest:
+    def write(
+        self, content: Buffer, *, width: int, digest: Digest | None = None, plan: ChunkPlan | None = None
+    ) -> Digest:
         size = memoryview(content).nbytes
         if not 1 <= size <= CHUNK_BYTES:
             raise InvalidArgumentError(
                 ErrorReason.INVALID_ARGUMENT, f"A chunk has 1 to {CHUNK_BYTES} bytes; found {size}."
             )
-        found = digest_of(self._algorithm, content)
+        found = digest_of(self._reader.algorithm, content)
         if digest is not None and digest != found:
             raise InvalidArgumentError(
                 ErrorReason.DIGEST_MISMATCH,
@@ -77,19 +88,20 @@ class PackWriter(ChunkWriter):
             )
         if self._claim(found):
             with self._released_on_error(found):
-                self._append(found, encode_chunk(content, width))
+                self._append(found, self._encode(found, content, width, plan))
         return found
 
     def write_encoded(self, digest: Digest, encoded: EncodedChunk) -> None:
-        raw = decode_chunk(encoded)
-        if not 1 <= len(raw) <= CHUNK_BYTES or digest_of(self._algorithm, raw) != digest:
-            raise CorruptError(
-                ErrorReason.CHUNK_CORRUPT,
-                f"An encoded chunk was sent as {digest.hex()}, but decodes to other bytes; it was not kept.",
-                digest=digest.hex(),
-            )
+        try:
+            raw = self._reader.decode(digest, encoded)
+        except CorruptError as error:
+            raise _refused(digest, error.message, error.reason) from error
+        if not raw:
+            raise _refused(digest, "it is empty.")
         if self._claim(digest):
             with self._released_on_error(digest):
+                if not self._bases.may_rest_on(digest, encoded.bases):
+                    raise _refused(digest, "a base is not usable here.")
                 self._append(digest, encoded)
 
     def seal(self) -> None:
@@ -99,8 +111,9 @@ class PackWriter(ChunkWriter):
                 self._finish_pack()
             finally:  # Packs that were full before stay useful, even if the last one cannot be written.
                 if self._finished:
+                    self._check_finished()
                     self._stored_bytes += self._index.add(Segment.of_entries(self._finished))
-                    self._finished = []
+                    self._finished, self._claims = [], []
             if self._failure is not None:
                 raise self._failure
 
@@ -111,7 +124,13 @@ class PackWriter(ChunkWriter):
             if digest in self._seen:
                 return False
             self._seen.add(digest)
-        return not self._index.has(digest)
+        return not (self._copies.has_dense(digest) if self._rewrite else self._copies.has(digest))
+
+    def _encode(self, digest: Digest, content: Buffer, width: int, plan: ChunkPlan | None) -> EncodedChunk:
+        if plan is None:
+            return encode_chunk(content, width)
+        size = memoryview(content).nbytes
+        return encode_planned(content, plan, self._bases.candidates(digest, size, plan))
 
     def _check_open(self) -> None:
         if self._is_sealed:
@@ -124,9 +143,10 @@ class PackWriter(ChunkWriter):
             with self._pack_given_up_on_error():
                 if self._staged is None:
                     self._staged = self._objects.stage()
-                    self._staged.write(PACK_HEADER)
-                    self._offset = len(PACK_HEADER)
+                    self._staged.write(self._header)
+                    self._offset = len(self._header)
                 self._staged.write(frame)
+            self._bases.append(digest, encoded)
             flags = NEEDS_BASES if encoded.bases else 0
             self._entries.append(PackEntry(digest, self._offset, len(frame), flags))
             self._offset += len(frame)
@@ -137,6 +157,7 @@ class PackWriter(ChunkWriter):
         if self._staged is None:
             return
         name = uuid.uuid4().hex
+        self._claims.append(self._index.claim(name))
         tail = pack_tail(self._entries, self._offset)
         with self._pack_given_up_on_error():
             self._staged.write(tail)
@@ -144,6 +165,18 @@ class PackWriter(ChunkWriter):
         self._stored_bytes += self._offset + len(tail)
         self._finished.append((name, self._entries))
         self._staged, self._entries = None, []
+
+    def _check_finished(self) -> None:
+        """Refuses to index a pack that was swept: another process may take an old one for left over."""
+        for name, _ in self._finished:
+            try:
+                self._objects.get_range(pack_key(name), 0, 1)
+            except NotFoundError as error:
+                raise UnavailableError(
+                    ErrorReason.STORE_UNAVAILABLE,
+                    f"Pack {name} was swept before its upload ended; upload its chunks again.",
+                    pack=name,
+                ) from error
 
     @contextlib.contextmanager
     def _released_on_error(self, digest: Digest) -> Generator[None]:
@@ -153,6 +186,7 @@ class PackWriter(ChunkWriter):
         except BaseException:
             with self._lock:
                 self._seen.discard(digest)
+                self._bases.forget([digest])
             raise
 
     @contextlib.contextmanager
@@ -163,8 +197,18 @@ class PackWriter(ChunkWriter):
         except BaseException as error:
             if self._staged is not None:
                 self._staged.discard()
-            self._seen.difference_update(entry.digest for entry in self._entries)
+            lost = [entry.digest for entry in self._entries]
+            self._seen.difference_update(lost)
+            self._bases.forget(lost)
             if self._entries:
                 self._failure = error
             self._staged, self._entries = None, []
             raise
+
+
+def _refused(digest: Digest, found: str, reason: ErrorReason = ErrorReason.CHUNK_CORRUPT) -> CorruptError:
+    return CorruptError(
+        reason,
+        f"An encoded chunk was sent as {digest.hex()}, but cannot be kept: {found}",
+        digest=digest.hex(),
+    )

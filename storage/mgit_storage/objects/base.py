@@ -12,7 +12,7 @@ from typing_extensions import Buffer
 
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 
-__all__ = ["ObjectStore", "ObjectUsage", "StagedObject", "check_key", "is_key"]
+__all__ = ["ObjectState", "ObjectStore", "ObjectUsage", "StagedObject", "check_key", "is_key"]
 
 _MAX_KEY_LENGTH = 200
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)*")
@@ -45,6 +45,19 @@ class ObjectUsage:
 
     by_folder: dict[str, int]
     overhead_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectState:
+    """What is known of an object without reading it.
+
+    Attributes:
+        size_bytes: Its bytes.
+        age_s: Seconds since its last byte was written, by the clock of the machine that keeps it.
+    """
+
+    size_bytes: int
+    age_s: float
 
 
 class StagedObject(abc.ABC):
@@ -137,8 +150,19 @@ class ObjectStore(abc.ABC):
         """
 
     @abc.abstractmethod
+    def survey(self, folder: str) -> dict[str, ObjectState]:
+        """Size and age of what ``list`` would give, by key, sorted. Nothing is made durable by it."""
+
+    @abc.abstractmethod
     def delete(self, key: str) -> None:
         """Delete an object; a no-op if it is not there. Durable only once something later is."""
+
+    @abc.abstractmethod
+    def discard_stale(self, older_than_s: float) -> int:
+        """Discard staged objects of other, killed processes that nobody has written to for so long; bytes freed.
+
+        A process that is alive but slower than this loses its object, and its ``commit`` raises NotFoundError.
+        """
 
     @abc.abstractmethod
     def usage(self) -> ObjectUsage:

@@ -7,7 +7,7 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,13 +32,17 @@ class OpenFiles:
         weakref.finalize(self, _close_all, self._files)
 
     @contextlib.contextmanager
-    def borrow(self, key: str, path: Path) -> Generator[int]:
-        """The descriptor of the file at ``path``, which nobody closes while it is borrowed.
+    def borrow(self, key: str, path_of: Callable[[str], Path]) -> Generator[int]:
+        """The descriptor of a file, which nobody closes while it is borrowed.
+
+        Args:
+            key: Names the file.
+            path_of: Where it lies; asked only if it is not open.
 
         Raises:
             OSError: If it cannot be opened.
         """
-        file = self._take(key, path)
+        file = self._take(key, path_of)
         try:
             yield file.descriptor
         finally:
@@ -51,11 +55,11 @@ class OpenFiles:
             if file is not None:
                 _let_go(file)
 
-    def _take(self, key: str, path: Path) -> _OpenFile:
+    def _take(self, key: str, path_of: Callable[[str], Path]) -> _OpenFile:
         with self._lock:
             file = self._files.get(key)
             if file is None:
-                file = self._files[key] = _OpenFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+                file = self._files[key] = _OpenFile(os.open(path_of(key), os.O_RDONLY | os.O_CLOEXEC))
                 self._evict()
             self._files.move_to_end(key)
             file.readers += 1

@@ -13,9 +13,12 @@ import contextlib
 import errno
 import mmap
 import os
+import threading
+import time
 import uuid
+import weakref
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from typing_extensions import Buffer
@@ -27,7 +30,7 @@ from mgit_core.errors import (
     ResourceExhaustedError,
     UnavailableError,
 )
-from mgit_storage.objects.base import ObjectStore, ObjectUsage, StagedObject, check_key, is_key
+from mgit_storage.objects.base import ObjectState, ObjectStore, ObjectUsage, StagedObject, check_key, is_key
 from mgit_storage.objects.descriptors import OpenFiles
 from mgit_storage.objects.disk import Disk
 
@@ -71,13 +74,16 @@ def _translated(key: str) -> Generator[None]:
 class LocalObjectStore(ObjectStore):
     """Objects as files below ``root``, which is made if it is not there."""
 
-    def __init__(self, root: Path, disk: Disk | None = None) -> None:
-        """Objects below ``root``; ``disk`` is replaced by tests only."""
+    def __init__(self, root: Path, disk: Disk | None = None, clock: Callable[[], float] = time.time) -> None:
+        """Objects below ``root``; ``disk`` and ``clock``, in seconds of Unix time, are replaced by tests only."""
         self._root = root.absolute()
         self._disk = disk or Disk()
+        self._clock = clock
         self._folders: set[Path] = set()
         self._files = OpenFiles(_OPEN_FILES)
         self._listed: dict[str, frozenset[str]] = {}
+        self._lock = threading.Lock()
+        self._staged: weakref.WeakSet[_StagedFile] = weakref.WeakSet()
         with _translated(_NEW):
             self._make_folder(self._root)
             self._make_folder(self._root / _TEMPORARY)
@@ -89,14 +95,17 @@ class LocalObjectStore(ObjectStore):
 
     def stage(self) -> StagedObject:
         with _translated(_NEW):
-            return _StagedFile(self, self._disk)
+            staged = _StagedFile(self, self._disk)
+        with self._lock:
+            self._staged.add(staged)
+        return staged
 
     def get(self, key: str) -> bytes:
         with _translated(key):
             return self.path(key).read_bytes()
 
     def get_range(self, key: str, start: int, size: int) -> bytes:
-        with _translated(key), self._files.borrow(key, self.path(key)) as descriptor:
+        with _translated(key), self._files.borrow(key, self.path) as descriptor:
             return os.pread(descriptor, size, start)
 
     def view(self, key: str) -> memoryview:
@@ -106,17 +115,35 @@ class LocalObjectStore(ObjectStore):
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def list(self, folder: str) -> list[str]:
-        keys: list[str] = []
-        pending = [check_key(folder)]
-        while pending:
-            at = pending.pop()
-            with _translated(at), contextlib.suppress(FileNotFoundError), os.scandir(self._root / at) as rows:
-                for row in rows:
-                    key = f"{at}/{row.name}"
-                    if is_key(key):  # Else somebody else left it there.
-                        (pending if row.is_dir(follow_symlinks=False) else keys).append(key)
+        keys = [key for key, _ in self._scan(folder)]
         self._sync_listed(folder, frozenset(keys))
         return sorted(keys)
+
+    def survey(self, folder: str) -> dict[str, ObjectState]:
+        now = self._clock()
+        found: dict[str, ObjectState] = {}
+        for key, row in sorted(self._scan(folder), key=lambda entry: entry[0]):
+            with _translated(key), contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+                state = row.stat(follow_symlinks=False)
+                found[key] = ObjectState(size_bytes=state.st_size, age_s=max(0.0, now - state.st_mtime))
+        return found
+
+    def discard_stale(self, older_than_s: float) -> int:
+        now = self._clock()
+        with self._lock:
+            in_work = {staged.path.name for staged in self._staged}
+        freed = 0
+        with _translated(_NEW), os.scandir(self._root / _TEMPORARY) as rows:
+            for row in rows:
+                if row.name in in_work or not row.is_file(follow_symlinks=False):
+                    continue
+                with contextlib.suppress(FileNotFoundError):  # committed or discarded since it was listed
+                    state = row.stat(follow_symlinks=False)
+                    if now - state.st_mtime >= older_than_s:
+                        self._disk.unlink(Path(row.path))
+                        # With a second name it is an object: the writer was killed just behind its link.
+                        freed += state.st_size if state.st_nlink == 1 else 0
+        return freed
 
     def delete(self, key: str) -> None:
         with _translated(key), contextlib.suppress(FileNotFoundError):
@@ -160,6 +187,21 @@ class LocalObjectStore(ObjectStore):
         self._disk.unlink(temporary)
         self._disk.sync_folder(path.parent)
 
+    def _scan(self, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Every file below ``folder`` that has a key."""
+        pending = [check_key(folder)]
+        while pending:
+            at = pending.pop()
+            with _translated(at), contextlib.suppress(FileNotFoundError), os.scandir(self._root / at) as rows:
+                for row in rows:
+                    key = f"{at}/{row.name}"
+                    if not is_key(key):  # Somebody else left it there.
+                        continue
+                    if row.is_dir(follow_symlinks=False):
+                        pending.append(key)
+                    else:
+                        yield key, row
+
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and its name durable, also where another process made it a moment ago."""
         if folder in self._folders:
@@ -184,8 +226,8 @@ class _StagedFile(StagedObject):
     def __init__(self, store: LocalObjectStore, disk: Disk) -> None:
         self._store = store
         self._disk = disk
-        self._path = store.temporary_path()
-        self._descriptor = disk.create(self._path)
+        self.path = store.temporary_path()
+        self._descriptor = disk.create(self.path)
         self._size = 0
         self._syncing = 0
 
@@ -203,7 +245,7 @@ class _StagedFile(StagedObject):
     def commit(self, key: str) -> None:
         with _translated(key):
             self._disk.sync(self._descriptor)
-            self._store.publish(self._path, key)
+            self._store.publish(self.path, key)
         self.discard()
 
     def discard(self) -> None:
@@ -212,4 +254,4 @@ class _StagedFile(StagedObject):
         os.close(self._descriptor)
         self._descriptor = -1
         with contextlib.suppress(FileNotFoundError):
-            self._disk.unlink(self._path)
+            self._disk.unlink(self.path)

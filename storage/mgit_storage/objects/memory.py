@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
 
 from typing_extensions import Buffer
 
 from mgit_core.errors import AlreadyExistsError, ErrorReason, NotFoundError
-from mgit_storage.objects.base import ObjectStore, ObjectUsage, StagedObject, check_key
+from mgit_storage.objects.base import ObjectState, ObjectStore, ObjectUsage, StagedObject, check_key
 
 __all__ = ["MemoryObjectStore"]
 
@@ -20,8 +22,11 @@ class MemoryObjectStore(ObjectStore):
         content: The objects by key, for tests that reach around the port.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """No objects; ``clock``, in seconds, is replaced by tests only."""
         self.content: dict[str, bytes] = {}
+        self._made: dict[str, float] = {}
+        self._clock = clock
         self._lock = threading.Lock()
 
     def put(self, key: str, content: Buffer) -> None:
@@ -30,6 +35,7 @@ class MemoryObjectStore(ObjectStore):
             if key in self.content:
                 raise AlreadyExistsError(ErrorReason.OBJECT_EXISTS, f"Object {key} exists already.", key=key)
             self.content[key] = bytes(content)
+            self._made[key] = self._clock()
 
     def stage(self) -> StagedObject:
         return _StagedInMemory(self)
@@ -51,9 +57,23 @@ class MemoryObjectStore(ObjectStore):
         with self._lock:
             return sorted(key for key in self.content if key.startswith(f"{folder}/"))
 
+    def survey(self, folder: str) -> dict[str, ObjectState]:
+        check_key(folder)
+        now = self._clock()
+        with self._lock:
+            return {
+                key: ObjectState(size_bytes=len(content), age_s=now - self._made.get(key, now))
+                for key, content in sorted(self.content.items())
+                if key.startswith(f"{folder}/")
+            }
+
     def delete(self, key: str) -> None:
         with self._lock:
             self.content.pop(check_key(key), None)
+            self._made.pop(key, None)
+
+    def discard_stale(self, older_than_s: float) -> int:  # noqa: ARG002 - what is staged ends with the process
+        return 0
 
     def usage(self) -> ObjectUsage:
         sizes: Counter[str] = Counter()

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from typing_extensions import Buffer
 
 from mgit_core.errors import ErrorReason, ResourceExhaustedError
-from mgit_storage.objects import ObjectStore, ObjectUsage, StagedObject
+from mgit_storage.objects import ObjectState, ObjectStore, ObjectUsage, StagedObject
 
 __all__ = ["FaultyObjectStore", "FullDisk"]
 
@@ -20,8 +20,8 @@ Fault: TypeAlias = Callable[[str, str], None]
 class FaultyObjectStore(ObjectStore):
     """An object store whose every step first asks ``fault``.
 
-    Steps are ``put stage write commit get get_range view list delete usage``; the key of ``stage`` and
-    ``write`` is empty. ``fault`` may be replaced at any time.
+    Steps are ``put stage write commit get get_range view list survey delete discard_stale usage``; the key of
+    ``stage``, ``write``, ``discard_stale`` and ``usage`` is empty. ``fault`` may be replaced at any time.
     """
 
     def __init__(self, inner: ObjectStore, fault: Fault = lambda _step, _key: None) -> None:
@@ -52,9 +52,17 @@ class FaultyObjectStore(ObjectStore):
         self.fault("list", folder)
         return self.inner.list(folder)
 
+    def survey(self, folder: str) -> dict[str, ObjectState]:
+        self.fault("survey", folder)
+        return self.inner.survey(folder)
+
     def delete(self, key: str) -> None:
         self.fault("delete", key)
         self.inner.delete(key)
+
+    def discard_stale(self, older_than_s: float) -> int:
+        self.fault("discard_stale", "")
+        return self.inner.discard_stale(older_than_s)
 
     def usage(self) -> ObjectUsage:
         self.fault("usage", "")

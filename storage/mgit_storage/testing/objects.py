@@ -148,13 +148,34 @@ class ObjectStoreConformance:
         store.put("a/d", bytes(30))
         assert (before.by_folder, store.usage().by_folder) == ({}, {"": 10, "a": 50})
 
+    def test_a_survey_tells_size_and_age_of_what_a_listing_gives(
+        self, store: ObjectStore, raw: RawObjects
+    ) -> None:
+        for key, size in (("a/c", 3), ("a/b/d", 5), ("b", 7), ("a/e", 9)):
+            store.put(key, bytes(size))
+        store.delete("a/e")
+        found = store.survey("a")
+        assert list(found) == store.list("a")
+        assert [state.size_bytes for state in found.values()] == [5, 3]
+        assert all(0 <= state.age_s < 600 for state in found.values())
+        assert store.survey("zz") == {}
+        raw.remove("a/c")
+        assert list(store.survey("a")) == ["a/b/d"]
+
+    def test_what_is_in_work_is_not_stale(self, store: ObjectStore) -> None:
+        with store.stage() as staged:
+            staged.write(b"content")
+            assert store.discard_stale(0) == 0
+            staged.commit("a")
+        assert (store.discard_stale(0), store.get("a")) == (0, b"content")
+
     @pytest.mark.parametrize("key", _BAD_KEYS)
     def test_what_is_no_key_is_refused(self, store: ObjectStore, raw: RawObjects, key: str) -> None:
         with pytest.raises(InvalidArgumentError):
             store.put(key, b"")
         with store.stage() as staged, pytest.raises(InvalidArgumentError):
             staged.commit(key)
-        for method in (store.get, store.view, store.delete, store.list):
+        for method in (store.get, store.view, store.delete, store.list, store.survey):
             with pytest.raises(InvalidArgumentError):
                 method(key)
         with pytest.raises(InvalidArgumentError):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from mgit_core.digest import Digest, DigestAlgorithm, digest_of
-from mgit_core.errors import CorruptError, ErrorReason, InvalidArgumentError, NotFoundError
+from mgit_core.errors import ConflictError, CorruptError, ErrorReason, InvalidArgumentError, NotFoundError
 from mgit_core.files import FileEntry, FileKind, FileList
 from mgit_core.manifest import Manifest, make_parameter
 from mgit_core.ports.chunks import ParameterStore
+from mgit_core.similarity import TENSOR_SKETCH_BYTES
 from mgit_core.tensor import TensorSpec
+from mgit_storage.testing.maintenance import held, lost_after
 from mgit_storage.testing.raw import RawObjects, flip_bit
 
 __all__ = ["ParameterStoreConformance", "make_file_list", "make_manifest"]
@@ -117,6 +119,72 @@ class ParameterStoreConformance:
     def test_a_document_with_other_digests_is_refused(self, parameters: ParameterStore) -> None:
         with pytest.raises(InvalidArgumentError):
             parameters.write_manifest(make_manifest(algorithm=DigestAlgorithm.SHA256))
+
+    def test_documents_are_listed_by_key(self, parameters: ParameterStore, raw: RawObjects) -> None:
+        keys = [parameters.write_manifest(make_manifest((name,))) for name in ("a", "b", "b")]
+        keys.append(parameters.write_file_list(make_file_list()))
+        found = parameters.maintenance.documents()
+        assert [document.key for document in found] == sorted(keys)
+        assert [document.size_bytes for document in found] == [len(raw.read(key)) for key in sorted(keys)]
+        assert all(0 <= document.age_s < 600 for document in found)
+
+    def test_maintenance_reads_the_object_itself(self, parameters: ParameterStore, raw: RawObjects) -> None:
+        keys = parameters.write_manifest(make_manifest()), parameters.write_file_list(make_file_list())
+        assert [*map(parameters.maintenance.read, keys)] == [make_manifest(), make_file_list()]
+        assert parameters.read_manifest(keys[0]) == make_manifest()
+        flip_bit(raw, keys[0], -1)
+        with pytest.raises(CorruptError, match=keys[0]):
+            parameters.maintenance.read(keys[0])
+        raw.remove(keys[0])
+        for key in (keys[0], "root.json"):
+            with pytest.raises(NotFoundError, match=key):
+                parameters.maintenance.read(key)
+
+    def test_a_damaged_document_is_replaced_by_an_intact_one(
+        self, parameters: ParameterStore, other: ParameterStore, raw: RawObjects
+    ) -> None:
+        first, second = (parameters.write_manifest(make_manifest()) for _ in range(2))
+        another = parameters.write_manifest(make_manifest(("a",)))
+        flip_bit(raw, first, -1)
+        with pytest.raises(CorruptError):  # Its content has another digest.
+            parameters.maintenance.replace(first, another, held)
+        with pytest.raises(ConflictError):
+            parameters.maintenance.replace(first, second, lost_after(0))
+        parameters.maintenance.replace(first, second, held)
+        assert other.read_manifest(first) == make_manifest()
+        raw.remove(second)
+        parameters.maintenance.replace(second, first, held)
+        assert other.read_manifest(second) == make_manifest()
+        raw.remove(first)
+        with pytest.raises(NotFoundError):
+            parameters.maintenance.replace(second, first, held)
+        assert other.read_manifest(second) == make_manifest()
+
+    def test_a_deleted_document_is_gone_also_after_it_was_read(
+        self, parameters: ParameterStore, raw: RawObjects
+    ) -> None:
+        key, kept = (parameters.write_manifest(make_manifest()) for _ in range(2))
+        parameters.read_manifest(key)
+        with pytest.raises(ConflictError):
+            parameters.maintenance.delete(key, lost_after(0))
+        assert key in raw.list()
+        for _ in range(2):
+            parameters.maintenance.delete(key, held)
+        with pytest.raises(NotFoundError):
+            parameters.read_manifest(key)
+        assert parameters.read_manifest(kept) == make_manifest()
+        with pytest.raises(NotFoundError):
+            parameters.maintenance.delete("root.json", held)
+        assert "root.json" in raw.list()
+
+    def test_sketches_go_with_the_last_manifest(self, parameters: ParameterStore) -> None:
+        keys = [parameters.write_manifest(make_manifest()) for _ in range(2)]
+        sketch = bytes(range(TENSOR_SKETCH_BYTES))
+        parameters.write_sketches(make_manifest().digest, [sketch, sketch])
+        parameters.maintenance.delete(keys[0], held)
+        assert parameters.read_sketches(make_manifest().digest) == (sketch, sketch)
+        parameters.maintenance.delete(keys[1], held)
+        assert parameters.read_sketches(make_manifest().digest) == ()
 
     def test_usage_tells_manifests_from_the_rest(self, parameters: ParameterStore, raw: RawObjects) -> None:
         before = parameters.usage()

@@ -14,7 +14,7 @@ from mgit_storage.objects.disk import Disk
 __all__ = ["ForgetfulDisk", "ForgetfulObjectStore", "PowerCutError"]
 
 Survives: TypeAlias = Callable[[Path], bool]
-"""Whether a name that was not synced is on the disk nevertheless; its path is relative to the root."""
+"""Whether a change of a name that was not synced is on the disk nevertheless; its path is relative to the root."""
 
 
 class PowerCutError(Exception):
@@ -83,7 +83,7 @@ class ForgetfulDisk(Disk):
         with self._lock:
             self._step()
             super().unlink(path)
-            del self._names(path.parent)[path.name]
+            self._names(path.parent).pop(path.name, None)  # Somebody else's name may not be recorded yet.
 
     def make_folder(self, path: Path) -> None:
         with self._lock:
@@ -101,16 +101,22 @@ class ForgetfulDisk(Disk):
                 self._adopt(folder, name)
             folder.synced = dict(folder.names)
 
-    def write_remains(self, target: Path, survives: Survives = lambda _path: False) -> None:
+    def write_remains(
+        self,
+        target: Path,
+        survives: Survives = lambda _path: False,
+        is_gone: Survives = lambda _path: False,
+    ) -> None:
         """Write into the empty folder ``target`` what a cut of the power now leaves.
 
         Args:
             target: An existing empty folder.
             survives: Names that were not synced may be there nevertheless; a file that has its name but was
                 not synced is empty.
+            is_gone: Names that were taken away without a sync may be gone nevertheless.
         """
         with self._lock:
-            _write_folder(self._top, target, Path(), survives)
+            _write_folder(self._top, target, Path(), survives, is_gone)
 
     def _step(self) -> None:
         if self.cut_after is not None and self.steps >= self.cut_after:
@@ -151,13 +157,15 @@ class ForgetfulObjectStore(LocalObjectStore):
         super().__init__(root, self.disk)
 
 
-def _write_folder(folder: _Folder, target: Path, at: Path, survives: Survives) -> None:
+def _write_folder(folder: _Folder, target: Path, at: Path, survives: Survives, is_gone: Survives) -> None:
     fresh = {name: entry for name, entry in folder.names.items() if folder.synced.get(name) is not entry}
     left = folder.synced | {name: entry for name, entry in fresh.items() if survives(at / name)}
     for name, entry in left.items():
         path = target / at / name
+        if name not in folder.names and is_gone(at / name):
+            continue
         if isinstance(entry, _Folder):
             path.mkdir()
-            _write_folder(entry, target, at / name, survives)
+            _write_folder(entry, target, at / name, survives, is_gone)
         else:
             path.write_bytes(entry.synced)

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 from mgit_core.digest import Digest, DigestAlgorithm, digest_of
 from mgit_core.lineage import ModelCommit, ParameterSet, ParentLink, Previous, TensorRecord
+from mgit_core.loss import GuardDirection, LossGuard, LossMethod, LossRecord, LossTensor
 from mgit_core.names import make_uid
 
-__all__ = ["fresh_uid", "make_commit", "make_tensors"]
+__all__ = ["fresh_uid", "make_commit", "make_loss", "make_tensors"]
 
 
 def fresh_uid() -> str:
@@ -65,4 +66,26 @@ def make_commit(
         epoch=epoch,
         parents=parents,
         previous=previous or Previous(),
+    )
+
+
+def make_loss(base_uid: str) -> LossRecord:
+    """A record of loss with numbers that lose digits where they are not kept bit for bit."""
+    return LossRecord(
+        method=LossMethod.STEP,
+        strength=0.1,
+        base_uid=base_uid,
+        original_digest=_digest("original"),
+        largest_error=1 / 3,
+        largest_relative_error=2 / 3,
+        guard=LossGuard(
+            entry_point="checks:accuracy",
+            code_digest=_digest("code"),
+            metric="accuracy",
+            direction=GuardDirection.HIGHER,
+            tolerance=0.005,
+            before=0.9,
+            after=0.1 + 0.2,
+        ),
+        tensors=(LossTensor(name="layer.\u00e9", step=0.25, largest_error=0.1),),
     )

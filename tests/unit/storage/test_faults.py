@@ -11,11 +11,10 @@ import pytest
 from mgit_core.digest import DigestAlgorithm, digest_of
 from mgit_core.errors import ErrorReason, ResourceExhaustedError, UnavailableError
 from mgit_core.ports.chunks import ChunkStore
-from mgit_storage.chunks.index import ChunkIndex
-from mgit_storage.chunks.writer import PackWriter
+from mgit_storage.chunks import PackChunkStore
 from mgit_storage.objects import LocalObjectStore, MemoryObjectStore
 from mgit_storage.store import open_objects
-from mgit_storage.testing.chunks import make_chunk
+from mgit_storage.testing.chunks import make_chunk, store_chunks
 from mgit_storage.testing.faults import FaultyObjectStore, FullDisk
 from mgit_storage.testing.parameters import make_manifest
 
@@ -111,15 +110,15 @@ def test_a_full_disk_inside_a_with_block_reaches_the_caller(store: ChunkStore, d
 
 
 def test_a_pack_that_was_full_before_the_failure_is_indexed(disk: FullDisk) -> None:
-    index = ChunkIndex(disk)
-    writer = PackWriter(disk, index, ALGORITHM, pack_bytes=5_000)
+    store = PackChunkStore(disk, ALGORITHM, pack_bytes=5_000)
+    writer = store.open_writer()
     disk.free_bytes = 14_000
     digests = [writer.write(make_chunk(seed), width=4) for seed in range(3)]
     with pytest.raises(ResourceExhaustedError):
         writer.write(make_chunk(3), width=4)
     with pytest.raises(ResourceExhaustedError):
         writer.seal()
-    assert index.find_missing(digests) == digests[2:]
+    assert store.find_missing(digests) == digests[2:]
 
 
 def test_an_index_that_cannot_be_written_is_written_by_the_next_seal() -> None:
@@ -148,15 +147,12 @@ def test_a_chunk_whose_append_failed_may_be_written_again() -> None:
     assert chunks.read(digest) == make_chunk(1)
 
 
-def test_a_merge_that_finds_the_disk_full_does_not_fail_the_seal(store: ChunkStore, disk: FullDisk) -> None:
-    digests = []
-    for seed in range(70):
-        with store.open_writer() as writer:
-            digests.append(writer.write(make_chunk(seed, 64), width=4))
-            # Room for a pack and an index of one entry each, none for an index of 65.
-            disk.free_bytes = 600
-    assert store.find_missing(digests) == []
-    assert len(disk.list("indexes")) == 70
+def test_a_merge_that_finds_the_disk_full_changes_nothing(store: ChunkStore, disk: FullDisk) -> None:
+    digests = [store_chunks(store, [make_chunk(seed, 64)])[0] for seed in range(70)]
+    disk.free_bytes = 600  # no room for an index of 70 entries
+    with pytest.raises(ResourceExhaustedError):
+        store.maintenance.merge_indexes(lambda: None)
+    assert (store.find_missing(digests), len(disk.list("indexes"))) == ([], 70)
 
 
 def test_a_manifest_on_a_full_disk_is_not_there(disk: FullDisk) -> None:

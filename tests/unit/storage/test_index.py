@@ -14,6 +14,7 @@ from mgit_core.errors import UnavailableError
 from mgit_storage.chunks.index import ChunkIndex
 from mgit_storage.chunks.pack import PackEntry
 from mgit_storage.chunks.segment import Segment, index_key
+from mgit_storage.chunks.upkeep import IndexUpkeep
 from mgit_storage.objects import LocalObjectStore, MemoryObjectStore, ObjectStore
 from mgit_storage.testing.faults import FaultyObjectStore
 
@@ -24,6 +25,11 @@ def segment(first: int, count: int = 1) -> Segment:
     """A table of chunks ``first`` and so on, in a pack of its own."""
     entries = [PackEntry(DIGESTS[first + at], 16 + 10 * at, 10) for at in range(count)]
     return Segment.of_entries([(uuid.uuid4().hex, entries)])
+
+
+def merge(objects: ObjectStore, index: ChunkIndex) -> bool:
+    """Merge under a lease that nobody takes away."""
+    return IndexUpkeep(objects, index).merge(lambda: None)
 
 
 def write_separately(objects: ObjectStore, count: int) -> None:
@@ -61,8 +67,9 @@ def test_more_than_64_objects_are_merged_into_one_that_names_them(objects: Memor
     for number in range(64):
         index.add(segment(number))
     before = set(objects.list("indexes"))
-    assert len(before) == 64
+    assert (len(before), merge(objects, index)) == (64, False)
     index.add(segment(64))
+    assert merge(objects, index)
     (merged,) = objects.list("indexes")
     table = Segment.from_view("x", objects.view(merged))
     assert {index_key(name) for name in table.replaced} >= before
@@ -75,6 +82,7 @@ def test_an_entry_is_copied_a_logarithmic_number_of_times(objects: MemoryObjectS
     index = ChunkIndex(objects)
     for number in range(1000, 1000 + 500):
         index.add(segment(number))
+        merge(objects, index)
     assert index_key("f" * 32) in objects.list("indexes")
     assert len(objects.list("indexes")) <= 65
     assert index.find_missing(DIGESTS[:1501]) == DIGESTS[1500:1501]
@@ -86,7 +94,7 @@ def test_a_listing_that_overlooks_a_merge_is_repeated(objects: MemoryObjectStore
     reader = ChunkIndex(torn)
     merging = ChunkIndex(objects)
     write_separately(objects, 1)
-    torn.between = lambda: merging.add(segment(70)) and None
+    torn.between = lambda: merge(objects, merging) and None
     reader.refresh()
     assert len(objects.list("indexes")) == 1
     assert reader.find_missing(DIGESTS[:65]) == []
@@ -100,11 +108,11 @@ def test_an_index_that_vanishes_before_it_is_read_was_merged(objects: MemoryObje
     def merge_once(step: str, _key: str) -> None:
         if step == "view":
             slow.fault = lambda _step, _key: None
-            merging.add(segment(70))
+            merge(objects, merging)
 
     slow.fault = merge_once
     reader = ChunkIndex(slow)
-    assert reader.find_missing([*DIGESTS[:65], DIGESTS[70]]) == []
+    assert reader.find_missing(DIGESTS[:65]) == []
 
 
 def test_a_folder_that_never_holds_still_is_unavailable_not_missing(objects: MemoryObjectStore) -> None:
@@ -128,12 +136,14 @@ def test_two_processes_that_merge_at_once_lose_and_double_nothing(objects: Memor
     first, second = ChunkIndex(slow), ChunkIndex(objects)
 
     def merge_first(step: str, key: str) -> None:
-        if step == "put" and key.startswith("indexes/") and len(objects.list("indexes")) > 65:
+        if step == "put" and key.startswith("indexes/"):
             slow.fault = lambda _step, _key: None
             second.add(segment(66))
+            merge(objects, second)
 
-    slow.fault = merge_first
     first.add(segment(65))
+    slow.fault = merge_first
+    merge(slow, first)
     assert len(objects.list("indexes")) == 2
     fresh = ChunkIndex(objects)
     assert (len(fresh), fresh.find_missing(DIGESTS[:68])) == (67, [DIGESTS[67]])
@@ -145,6 +155,7 @@ def test_what_another_process_replaced_does_not_come_back_with_a_merge(objects: 
     for key in objects.list("indexes")[:10]:
         objects.delete(key)
     index.add(segment(100))
+    merge(objects, index)
     assert len(ChunkIndex(objects)) == 55
 
 

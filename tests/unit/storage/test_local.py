@@ -93,7 +93,7 @@ def test_small_objects_are_read_and_large_ones_mapped(tmp_path: Path) -> None:
 def test_an_object_that_is_deleted_while_it_is_read_is_not_kept_open(tmp_path: Path) -> None:
     store = LocalObjectStore(tmp_path)
     store.put("a", b"content")
-    with store._files.borrow("a", tmp_path / "a") as descriptor:
+    with store._files.borrow("a", store.path) as descriptor:
         store.delete("a")
         assert os.pread(descriptor, 7, 0) == b"content"
     assert open_below(tmp_path) == 0
@@ -139,3 +139,37 @@ def test_files_of_others_are_not_listed(tmp_path: Path) -> None:
     for name in (".hidden", "UPPER", "a b", "back~"):
         (tmp_path / "a" / name).write_bytes(b"")
     assert store.list("a") == ["a/b"]
+
+
+def test_what_a_killed_process_staged_is_discarded_once_it_is_old(tmp_path: Path) -> None:
+    killed = LocalObjectStore(tmp_path)
+    left = killed.stage()
+    left.write(bytes(1000))
+    (file,) = files_below(tmp_path)
+    now = file.stat().st_mtime
+    store = LocalObjectStore(tmp_path, clock=lambda: now)
+    store.put("a/b", b"content")
+    assert store.discard_stale(60) == 0
+    now += 60
+    assert (store.discard_stale(60), files_below(tmp_path)) == (1000, [tmp_path / "a/b"])
+    with pytest.raises(NotFoundError):
+        left.commit("a/c")
+    left.discard()
+
+
+def test_a_second_name_that_a_kill_left_is_discarded_and_the_object_stays(tmp_path: Path) -> None:
+    store = LocalObjectStore(tmp_path)
+    store.put("a/b", b"content")
+    (tmp_path / "tmp" / "left").hardlink_to(tmp_path / "a/b")
+    assert (store.discard_stale(0), files_below(tmp_path)) == (0, [tmp_path / "a/b"])
+    assert store.get("a/b") == b"content"
+
+
+def test_an_object_grows_older(tmp_path: Path) -> None:
+    now = 0.0
+    store = LocalObjectStore(tmp_path, clock=lambda: now)
+    store.put("a/b", b"content")
+    now = (tmp_path / "a/b").stat().st_mtime + 90
+    assert store.survey("a")["a/b"].age_s == 90
+    now -= 100  # A clock that was set back makes nothing younger than new.
+    assert store.survey("a")["a/b"].age_s == 0

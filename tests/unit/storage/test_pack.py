@@ -8,10 +8,9 @@ import pytest
 
 from mgit_core.digest import DigestAlgorithm, digest_of
 from mgit_core.errors import CorruptError, ErrorReason
-from mgit_storage.chunks.index import ChunkIndex
+from mgit_storage.chunks import PackChunkStore
 from mgit_storage.chunks.pack import PackEntry, pack_key, pack_tail, read_table
 from mgit_storage.chunks.segment import Segment
-from mgit_storage.chunks.writer import PackWriter
 from mgit_storage.objects import MemoryObjectStore
 from mgit_storage.testing.chunks import make_chunk
 
@@ -20,8 +19,7 @@ KEY = pack_key(NAME)
 
 
 def write_pack(objects: MemoryObjectStore) -> list[bytes]:
-    index = ChunkIndex(objects)
-    writer = PackWriter(objects, index, DigestAlgorithm.BLAKE3)
+    writer = PackChunkStore(objects, DigestAlgorithm.BLAKE3).open_writer()
     digests = [writer.write(make_chunk(seed, 100 + seed), width=4) for seed in range(5)]
     writer.seal()
     objects.content[KEY] = objects.content.pop(objects.list("packs")[0])
@@ -37,7 +35,7 @@ def objects() -> MemoryObjectStore:
 
 def test_an_index_made_from_the_packs_is_the_index() -> None:
     objects = MemoryObjectStore()
-    writer = PackWriter(objects, ChunkIndex(objects), DigestAlgorithm.BLAKE3, pack_bytes=500)
+    writer = PackChunkStore(objects, DigestAlgorithm.BLAKE3, pack_bytes=500).open_writer()
     for seed in range(20):
         writer.write(make_chunk(seed, 90), width=4)
     writer.seal()
@@ -50,7 +48,7 @@ def test_an_index_made_from_the_packs_is_the_index() -> None:
 
 def test_a_pack_ends_with_the_chunk_that_fills_it() -> None:
     objects = MemoryObjectStore()
-    writer = PackWriter(objects, ChunkIndex(objects), DigestAlgorithm.BLAKE3, pack_bytes=10_000)
+    writer = PackChunkStore(objects, DigestAlgorithm.BLAKE3, pack_bytes=10_000).open_writer()
     for seed in range(12):
         writer.write(make_chunk(seed), width=4)
     writer.seal()

@@ -1,0 +1,132 @@
+"""Which predictions of a plan a writer may use: their bases are there, and a read stays cheap."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from mgit_core.chunking import CHUNK_BYTES
+from mgit_core.coding.codec import Candidate
+from mgit_core.coding.encoded import BaseRange, ChunkHeader, EncodedChunk, Predictor
+from mgit_core.coding.plans import DECODED_PER_BYTE, DECODED_PER_CAST_BYTE, ChunkPlan, Prediction
+from mgit_core.digest import Digest
+from mgit_core.errors import CorruptError, NotFoundError
+from mgit_storage.chunks.chains import Chain, chain_on
+from mgit_storage.chunks.copies import Copies
+from mgit_storage.chunks.reader import CopyReader
+
+__all__ = ["BaseFinder"]
+
+# What a bound by bytes lets through where each step needs a small part of its base only.
+_LONGEST_CHAIN = 8
+_MOST_DECODED_BYTES = 16 * CHUNK_BYTES
+
+
+class BaseFinder:
+    """Bases for the chunks of one writer: chunks of the store, and those that the writer has appended.
+
+    Thread-safe. Chunks that are written at once may name each other as bases; what each of them may come to rest
+    on is noted before it is encoded, so that no loop comes about.
+    """
+
+    def __init__(self, copies: Copies, reader: CopyReader) -> None:
+        self._copies = copies
+        self._reader = reader
+        self._lock = threading.Lock()
+        self._appended: dict[Digest, ChunkHeader] = {}
+        self._intended: dict[Digest, Sequence[BaseRange]] = {}
+
+    def candidates(self, digest: Digest, size: int, plan: ChunkPlan) -> list[Candidate]:
+        """The predictions that may be used for a chunk, with their sources.
+
+        Args:
+            digest: Of the chunk.
+            size: Its raw bytes.
+            plan: Its plan.
+        """
+        allowed = [prediction for prediction in plan.predictions if self._is_cheap(digest, size, prediction)]
+        with self._lock:
+            ended = [prediction for prediction in allowed if self._ends(digest, prediction.bases)]
+            self._intended[digest] = [base for prediction in ended for base in prediction.bases]
+        contents = dict(plan.contents)
+        found = ((prediction, self._sources(prediction, contents)) for prediction in ended)
+        return [Candidate(prediction, sources) for prediction, sources in found if sources is not None]
+
+    def may_rest_on(self, digest: Digest, bases: Sequence[BaseRange]) -> bool:
+        """Whether bases that another store chose are all usable here and lead to no loop."""
+        with self._lock:
+            self._intended[digest] = bases
+            return all(self._copies.has(base.digest) for base in bases) and self._ends(digest, bases)
+
+    def append(self, digest: Digest, encoded: EncodedChunk) -> None:
+        """Take a chunk as a base for later ones: the writer appended it."""
+        header = ChunkHeader(
+            encoding=encoded.encoding,
+            predictor=encoded.predictor,
+            raw_size=encoded.raw_size,
+            bases=encoded.bases,
+        )
+        with self._lock:
+            self._appended[digest] = header
+            self._intended.pop(digest, None)
+
+    def forget(self, digests: Sequence[Digest]) -> None:
+        """Let go of chunks that were not kept after all."""
+        with self._lock:
+            for digest in digests:
+                self._appended.pop(digest, None)
+                self._intended.pop(digest, None)
+
+    def _is_cheap(self, digest: Digest, size: int, prediction: Prediction) -> bool:
+        chains = [(base, self._chain(base.digest)) for base in prediction.bases]
+        known = [(base, chain) for base, chain in chains if chain is not None]
+        if len(known) < len(chains) or any(base.stop > chain.sizes[base.digest] for base, chain in known):
+            return False
+        chain = chain_on(digest, size, known)
+        is_cast = prediction.predictor == Predictor.CAST
+        most = size * (DECODED_PER_CAST_BYTE if is_cast else DECODED_PER_BYTE)
+        return (
+            chain.needed_bytes <= most
+            and chain.depth <= _LONGEST_CHAIN
+            and chain.decoded_bytes <= _MOST_DECODED_BYTES
+        )
+
+    def _chain(self, digest: Digest) -> Chain | None:
+        header = self._appended.get(digest)
+        if header is None:
+            try:
+                return self._copies.chain(digest)
+            except (CorruptError, NotFoundError):  # Its copy is damaged, or went this moment: no base.
+                return None
+        below = [(base, self._chain(base.digest)) for base in header.bases]
+        known = [(base, chain) for base, chain in below if chain is not None]
+        return chain_on(digest, header.raw_size, known) if len(known) == len(below) else None
+
+    def _ends(self, digest: Digest, bases: Sequence[BaseRange]) -> bool:
+        """Whether no base rests on the chunk itself, by whatever copies."""
+        starts = [base.digest for base in bases]
+        return not self._copies.reaches(starts, digest, self._unsealed_bases)
+
+    def _unsealed_bases(self, digest: Digest) -> Sequence[BaseRange]:
+        """What a chunk of this writer rests on, or may come to rest on."""
+        header = self._appended.get(digest)
+        return header.bases if header is not None else self._intended.get(digest, ())
+
+    def _sources(self, prediction: Prediction, contents: dict[Digest, bytes]) -> list[memoryview] | None:
+        """The ranges of the bases; None if one cannot be read. Adds what was read to ``contents``."""
+        sources = []
+        for base in prediction.bases:
+            content = contents.get(base.digest)
+            if content is None:
+                content = self._read(base.digest)
+            if content is None or base.stop > len(content):
+                return None
+            contents[base.digest] = content
+            sources.append(memoryview(content)[base.start : base.stop])
+        return sources
+
+    def _read(self, digest: Digest) -> bytes | None:
+        try:
+            return self._reader.read_base(digest)
+        except (CorruptError, NotFoundError):  # Reading the base itself reports it; here it is of no use.
+            return None
