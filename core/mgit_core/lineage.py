@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from mgit_core.digest import Digest
 from mgit_core.errors import ErrorReason, InvalidArgumentError
+from mgit_core.loss import LossRecord
 
 __all__ = [
     "CommittedModel",
@@ -244,6 +245,7 @@ class ModelCommit:
         files_key: Object key of a stored copy of the file list.
         files_bytes: Bytes of attached content.
         epoch: Epoch of the store when the upload was drafted; another epoch now refuses the commit.
+        loss: What guarded loss did, checked by ``mgit_core.loss.check_loss``; None for a model added as it is.
     """
 
     uid: str
@@ -260,6 +262,7 @@ class ModelCommit:
     files: Digest | None = None
     files_key: str | None = None
     files_bytes: int = 0
+    loss: LossRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,6 +305,7 @@ class Model(ModelSummary):
         previous: The model that a version edge points to, or None.
         tags: Tags that point to it, sorted.
         datasets: What it was trained on, sorted.
+        loss: What guarded loss did; None for a model that was added as it is.
     """
 
     type: str | None = None
@@ -315,6 +319,7 @@ class Model(ModelSummary):
     previous: ModelSummary | None = None
     tags: tuple[str, ...] = ()
     datasets: tuple[Dataset, ...] = ()
+    loss: LossRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from mgit_core.lineage import (
     Model,
     ModelCommit,
     ModelSummary,
+    ParameterSet,
     ParentLink,
     ProvenanceEdge,
     Relation,
@@ -31,17 +32,23 @@ from mgit_core.lineage import (
     Tag,
 )
 from mgit_core.names import Reference
+from mgit_core.ports.binding import Lease, Leases, StoreBinding, StoreState
 
 __all__ = [
     "ContentQueries",
     "DuplicateGroup",
     "Edges",
     "GraphCounts",
+    "Lease",
+    "Leases",
     "Lineage",
     "Models",
     "Page",
     "RelatedModel",
+    "SimilarModel",
+    "Sketches",
     "StoreBinding",
+    "StoreState",
     "Tags",
     "TensorUse",
     "Traversal",
@@ -366,34 +373,46 @@ class ContentQueries(abc.ABC):
         """Sizes of the graph."""
 
 
-class StoreBinding(abc.ABC):
-    """The tie between one graph and one store."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimilarModel:
+    """A present model whose parameters are near.
+
+    Attributes:
+        model: The model, the oldest of those with these parameters.
+        similarity: Cosine of the two sketches, from -1 to 1.
+    """
+
+    model: ModelSummary
+    similarity: float
+
+
+class Sketches(abc.ABC):
+    """One vector for each parameter set, to find relatives that nobody declared."""
 
     @abc.abstractmethod
-    async def bind(self, store_id: str, *, store_is_empty: bool) -> None:
-        """Bind graph and store, or check that they are bound to each other; then migrate the schema.
+    async def put(self, parameter_set: Digest, vector: Sequence[float]) -> None:
+        """Set the sketch of a parameter set; a no-op if no present model has it any more.
 
-        May run twice, also at once in several processes. Ends with the usual queries planned.
-
-        Raises:
-            FailedPreconditionError: STORE_MISMATCH, or SCHEMA_TOO_NEW for a graph of a later version.
+        Args:
+            parameter_set: Its digest.
+            vector: ``mgit_core.similarity.DIMENSIONS`` numbers, of length 1; all zero for a set that is near
+                to none.
         """
 
     @abc.abstractmethod
-    async def epoch(self) -> int:
-        """Epoch of the store, raised by each collection.
+    async def nearest(self, vector: Sequence[float], limit: int) -> list[SimilarModel]:
+        """Present models by similarity, best first; of those with one parameter set the oldest.
 
-        Raises:
-            FailedPreconditionError: STORE_MISMATCH, if the graph is bound no more.
+        A set that was put a moment ago may lack; one whose vector is all zero always does.
+
+        Args:
+            vector: As of ``put``; if it is all zero, nothing is near.
+            limit: Largest number of models, from 1 to 100.
         """
 
     @abc.abstractmethod
-    async def server(self) -> tuple[str, str]:
-        """Version and edition of the graph server, from a round trip that proves that it answers."""
-
-    @abc.abstractmethod
-    async def close(self) -> None:
-        """Let go of every connection."""
+    async def lacking(self, page: Page) -> list[ParameterSet]:
+        """Parameter sets of present models that have no sketch, by digest; ``page.after`` is a hex digest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -406,3 +425,5 @@ class Lineage:
     traversal: Traversal
     content: ContentQueries
     binding: StoreBinding
+    leases: Leases
+    sketches: Sketches

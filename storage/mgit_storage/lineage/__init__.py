@@ -14,7 +14,7 @@ def open_memory(clock: Callable[[], datetime] | None = None) -> Lineage:
     """An empty graph in memory, not bound yet, for tests; needs no driver of Neo4j.
 
     Args:
-        clock: Gives the time, UTC, by which answers to requests grow old; the system's if None.
+        clock: Gives the time, UTC, by which answers to requests and leases grow old; the system's if None.
     """
     from mgit_storage.lineage.memory import open_memory_graph  # noqa: PLC0415 - as below
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from mgit_core.errors import ErrorReason, FailedPreconditionError
-from mgit_core.ports.graph import StoreBinding
+from mgit_core.ports.graph import Lease, StoreBinding, StoreState
 from mgit_storage.lineage import checks
 from mgit_storage.lineage.cypher import schema as cypher
-from mgit_storage.lineage.session import GraphSession, Transaction, run
+from mgit_storage.lineage.leases import check_lease
+from mgit_storage.lineage.session import Answer, GraphSession, Transaction, run
 from mgit_storage.lineage.warm_up import warm_up
 
 __all__ = ["Neo4jStoreBinding"]
@@ -22,7 +23,7 @@ class Neo4jStoreBinding(StoreBinding):
 
     async def bind(self, store_id: str, *, store_is_empty: bool) -> None:
         await self._session.auto_commit(cypher.FIRST_CONSTRAINT)
-        bound = await self._session.rows(cypher.EPOCH)
+        bound = await self._session.rows(cypher.STATE)
         if not bound:
             nodes = await self._session.rows(cypher.COUNT_NODES)
             checks.check_both_empty(graph_is_empty=not nodes[0]["nodes"], store_is_empty=store_is_empty)
@@ -34,12 +35,22 @@ class Neo4jStoreBinding(StoreBinding):
             await warm_up(self._session)
 
     async def epoch(self) -> int:
-        rows = await self._session.rows(cypher.EPOCH)
-        if not rows or rows[0]["store_id"] != self._store_id:
-            raise FailedPreconditionError(
-                ErrorReason.STORE_MISMATCH, "The graph does not belong to this store any more."
-            )
-        return int(rows[0]["epoch"])
+        return (await self.state()).epoch
+
+    async def state(self) -> StoreState:
+        rows = await self._session.rows(cypher.STATE)
+        checks.check_still_bound(rows[0]["store_id"] if rows else None, self._store_id)
+        return StoreState(epoch=rows[0]["epoch"], condemned=rows[0]["condemned"])
+
+    async def condemn(self, key: str | None, lease: Lease) -> StoreState:
+        async def unit(transaction: Transaction) -> Answer:
+            rows = await run(transaction, cypher.LOCK_STORE)
+            checks.check_still_bound(rows[0]["store_id"] if rows else None, self._store_id)
+            await check_lease(transaction, lease)
+            return (await run(transaction, cypher.CONDEMN, condemned=key))[0]
+
+        answer, _ = await self._session.write(unit)
+        return StoreState(epoch=answer["epoch"], condemned=answer["condemned"])
 
     async def server(self) -> tuple[str, str]:
         rows = await self._session.probe(cypher.SERVER)

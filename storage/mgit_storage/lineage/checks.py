@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from mgit_core.errors import (
@@ -13,15 +14,18 @@ from mgit_core.errors import (
     NotFoundError,
 )
 from mgit_core.lineage import ModelCommit
-from mgit_core.ports.graph import Page
+from mgit_core.ports.graph import Lease, Page
 
 __all__ = [
     "LARGEST_BATCH",
     "check_batch",
     "check_both_empty",
     "check_bound",
+    "check_still_bound",
     "cycle",
     "edge_not_found",
+    "lease_lost",
+    "maintenance_busy",
     "model_not_found",
     "other_case",
     "parent_not_found",
@@ -55,6 +59,31 @@ def edge_not_found(child_uid: str, parent_uid: str) -> MGitError:
     """The error for an edge that is not there."""
     return NotFoundError(
         ErrorReason.EDGE_NOT_FOUND, f"There is no such edge from @{child_uid} to @{parent_uid}."
+    )
+
+
+def maintenance_busy(work: str, seconds_left: float) -> MGitError:
+    """The error for a lease that somebody else holds.
+
+    Args:
+        work: What they hold it for.
+        seconds_left: After how many seconds it is free if they never say a word again.
+    """
+    return ConflictError(
+        ErrorReason.MAINTENANCE_BUSY,
+        f"The store is kept busy by {work}; try again when that is done, or in {math.ceil(seconds_left)} s "
+        "if it has died.",
+        work=work,
+        seconds_left=math.ceil(seconds_left),
+    )
+
+
+def lease_lost(lease: Lease) -> MGitError:
+    """The error for a lease that is not its holder's any more."""
+    return ConflictError(
+        ErrorReason.LEASE_LOST,
+        f"The lease for {lease.work} is lost: it was not renewed in time, or was given back. Start again.",
+        work=lease.work,
     )
 
 
@@ -156,4 +185,16 @@ def check_bound(bound_to: str, store_id: str) -> None:
             "with the store and the graph that belong together.",
             graph_store_id=bound_to,
             store_id=store_id,
+        )
+
+
+def check_still_bound(bound_to: str | None, store_id: str | None) -> None:
+    """Refuse a graph that was emptied or replaced since it was bound.
+
+    Raises:
+        FailedPreconditionError: STORE_MISMATCH.
+    """
+    if store_id is None or bound_to != store_id:
+        raise FailedPreconditionError(
+            ErrorReason.STORE_MISMATCH, "The graph does not belong to this store any more."
         )

@@ -6,8 +6,10 @@ from mgit_core.ports.graph import Lineage
 from mgit_storage.lineage.binding import Neo4jStoreBinding
 from mgit_storage.lineage.content import Neo4jContentQueries
 from mgit_storage.lineage.edges import Neo4jEdges
+from mgit_storage.lineage.leases import Neo4jLeases
 from mgit_storage.lineage.models import Neo4jModels
 from mgit_storage.lineage.session import GraphSession
+from mgit_storage.lineage.sketches import Neo4jSketches
 from mgit_storage.lineage.tags import Neo4jTags
 from mgit_storage.lineage.traversal import Neo4jTraversal
 
@@ -23,4 +25,6 @@ def open_graph(session: GraphSession, *, is_warmed: bool) -> Lineage:
         traversal=Neo4jTraversal(session),
         content=Neo4jContentQueries(session),
         binding=Neo4jStoreBinding(session, is_warmed=is_warmed),
+        leases=Neo4jLeases(session),
+        sketches=Neo4jSketches(session),
     )

@@ -23,6 +23,7 @@ from mgit_core.lineage import (
     ProvenanceEdge,
     Relation,
 )
+from mgit_core.loss import LossRecord
 
 __all__ = [
     "Row",
@@ -32,6 +33,7 @@ __all__ = [
     "model_from_row",
     "model_properties",
     "parameter_properties",
+    "parameter_set_from_row",
     "plain",
     "summary_from_row",
     "summary_row",
@@ -127,6 +129,7 @@ def model_properties(commit: ModelCommit, version: int) -> Row:
         "files": None if commit.files is None else commit.files.hex(),
         "files_key": commit.files_key,
         "files_bytes": commit.files_bytes,
+        "loss": None if commit.loss is None else commit.loss.to_json(),
         **{_METADATA + key: value for key, value in commit.metadata.items()},
     }
 
@@ -173,7 +176,7 @@ def model_from_row(row: Row) -> Model:
         created_at=summary.created_at,
         type=row["type"],
         metadata=dict(sorted(metadata.items())),
-        parameters=_parameter_set(row["parameters"]),
+        parameters=None if row["parameters"] is None else parameter_set_from_row(row["parameters"]),
         files=None if model.get("files") is None else bytes.fromhex(model["files"]),
         files_key=model.get("files_key"),
         files_bytes=model.get("files_bytes") or 0,
@@ -182,12 +185,12 @@ def model_from_row(row: Row) -> Model:
         previous=None if row["previous"] is None else summary_from_row(row["previous"]),
         tags=tuple(row["tags"]),
         datasets=tuple(Dataset(name=name, version=version) for name, version in row["datasets"]),
+        loss=None if model.get("loss") is None else LossRecord.from_json(model["loss"]),
     )
 
 
-def _parameter_set(row: Row | None) -> ParameterSet | None:
-    if row is None:
-        return None
+def parameter_set_from_row(row: Row) -> ParameterSet:
+    """A parameter set from a map of its properties."""
     return ParameterSet(
         digest=bytes.fromhex(row["digest"]),
         manifest_key=row["manifest_key"],

@@ -9,7 +9,7 @@ from tests.integration.lineage.conftest import STORE_ID, RawGraph
 from tests.neo4j_server import TestServer
 
 from mgit_core.errors import ErrorReason, FailedPreconditionError, UnavailableError
-from mgit_core.ports.graph import Lineage
+from mgit_core.ports.graph import Lineage, Page
 from mgit_storage.lineage import open_neo4j
 from mgit_storage.lineage.cypher import schema
 from mgit_storage.testing.values import make_commit
@@ -46,6 +46,18 @@ async def test_a_migration_that_was_cut_off_is_run_again(emptied: TestServer, ra
     names = {row["name"] for row in await raw.rows("SHOW INDEXES YIELD name")}
     assert "request_age" in names
     assert len(await raw.rows("MATCH (m:Migration) RETURN m")) == len(schema.MIGRATIONS)
+
+
+async def test_a_graph_from_before_sketches_learns_which_lack(emptied: TestServer, raw: RawGraph) -> None:
+    lineage = another(emptied)
+    await lineage.binding.bind(STORE_ID, store_is_empty=True)
+    model = (await lineage.models.commit(make_commit("m"))).model
+    await raw.rows("MATCH (m:Migration) WHERE m.number > 1 DELETE m")
+    await raw.rows("MATCH (p:ParameterSet) REMOVE p.unsketched")
+    assert await lineage.sketches.lacking(Page()) == []
+    await lineage.binding.bind(STORE_ID, store_is_empty=False)
+    assert await lineage.sketches.lacking(Page()) == [model.parameters]
+    await lineage.binding.close()
 
 
 async def test_services_that_start_at_once_bind_and_migrate_once(emptied: TestServer, raw: RawGraph) -> None:

@@ -12,19 +12,23 @@ import pytest
 from tests.integration.lineage.conftest import STORE_ID
 from tests.neo4j_server import TestServer, empty_graph
 
+from mgit_core.similarity import DIMENSIONS
 from mgit_storage.lineage import open_neo4j
-from mgit_storage.lineage.cypher import commit, content, graph, models, schema
+from mgit_storage.lineage.cypher import commit, content, graph, leases, models, schema, sketches
 
 PRUNING = "VarLengthExpand(Pruning,BFS,All)"
 SCANS = {"AllNodesScan", "NodeByLabelScan", "DirectedAllRelationshipsScan"}
 # Whole counts have no key to look up; their comments say so.
-WITHOUT_INDEX = {"COUNTS", "COUNT_NODES", "MIGRATION_LEVEL", "SERVER", "FIRST_CONSTRAINT"}
+WITHOUT_INDEX = {"COUNTS", "COUNT_NODES", "MIGRATION_LEVEL", "SERVER", "FIRST_CONSTRAINT", "NEAREST_SKETCHES"}
 
 PARAMETERS: dict[str, object] = {
     **dict.fromkeys(("uid", "child_uid", "parent_uid", "newer_uid", "older_uid", "from_uid", "to_uid"), "u"),
     **dict.fromkeys(("name", "name_lower", "tag", "digest", "after", "prefix", "below", "type"), "t"),
     **dict.fromkeys(("after_uid", "after_name", "id", "arguments_digest", "answer", "store_id"), "t"),
     **dict.fromkeys(("size", "limit", "depth", "version", "before", "number"), 10),
+    **dict.fromkeys(("holder", "work", "condemned"), "t"),
+    "seconds": 60.0,
+    "vector": [1.0] * DIMENSIONS,
     "uids": ["a", "b"],
     "digests": ["a", "b"],
     "types": ["FINETUNED_FROM", "CAST_FROM"],
@@ -102,7 +106,7 @@ def _others() -> dict[str, str]:
 
     found = {
         name: text
-        for module in (models, commit, graph, content, schema)
+        for module in (models, commit, graph, content, schema, leases, sketches)
         for name, text in texts(module).items()
     }
     return {
@@ -131,13 +135,24 @@ def test_a_query_begins_at_an_index(plans: Plans, query: str) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["FIND_LATEST", "LIST_VERSIONS", "LIST_LATEST", "ALL_UIDS", "PARAMETER_SETS", "DUPLICATES"],
+    [
+        *("FIND_LATEST", "LIST_VERSIONS", "LIST_LATEST", "ALL_UIDS", "PARAMETER_SETS", "DUPLICATES"),
+        "LACKING_SKETCHES",
+    ],
 )
 def test_a_list_comes_in_the_order_of_its_index(plans: Plans, query: str) -> None:
     """A page costs what it holds: nothing is sorted before it is cut."""
     operators = plans.operators(_others()[query], **PARAMETERS)
     cut = len(operators) - 1 - operators[::-1].index("Limit")
     assert not {"Sort", "Top", "PartialTop"}.intersection(operators[cut:]), operators
+
+
+def test_near_vectors_come_from_the_vector_index(plans: Plans) -> None:
+    """The procedure reads the index, and the models are found from there."""
+    operators = plans.operators(sketches.NEAREST_SKETCHES, **PARAMETERS)
+    assert "ProcedureCall" in operators
+    assert not SCANS.intersection(operators), operators
+    assert not {name for name in operators if name.startswith(("VarLength", "Repeat"))}
 
 
 def test_counts_of_edges_and_tensors_come_from_the_count_store(plans: Plans) -> None:

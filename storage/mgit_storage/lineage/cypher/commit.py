@@ -79,7 +79,7 @@ MERGE_PARAMETERS: LiteralString = """
 UNWIND $sets AS row
 MATCH (m:Model {uid: row.uid})
 MERGE (p:ParameterSet {digest: row.digest})
-ON CREATE SET p += row.properties, p.made_for = row.uid
+ON CREATE SET p += row.properties, p.unsketched = true, p.made_for = row.uid
 CREATE (m)-[:HAS_PARAMETERS]->(p)
 WITH p, row, coalesce(p.made_for = row.uid, false) AS is_new
 REMOVE p.made_for

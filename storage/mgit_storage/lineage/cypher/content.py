@@ -51,7 +51,8 @@ ORDER BY m.uid
 MATCH (m)-[:HAS_PARAMETERS]->(p:ParameterSet)
 WITH m, p
 LIMIT $size
-RETURN properties(m) AS model, properties(p) AS parameters, null AS type, null AS previous,
+RETURN properties(m) AS model, p {.digest, .manifest_key, .size_bytes, .tensor_count} AS parameters,
+  null AS type, null AS previous,
   [] AS parents, [] AS tags, [] AS datasets
 ORDER BY m.uid
 """

@@ -37,7 +37,8 @@ _DESCRIBE: LiteralString = (
 OPTIONAL MATCH (m)-[:HAS_PARAMETERS]->(p:ParameterSet)
 OPTIONAL MATCH (m)-[:OF_TYPE]->(t:ModelType)
 OPTIONAL MATCH (m)-[:REVISION_OF]->(o:Model)
-RETURN properties(m) AS model, properties(p) AS parameters, t.name AS type,
+RETURN properties(m) AS model, p {.digest, .manifest_key, .size_bytes, .tensor_count} AS parameters,
+  t.name AS type,
   o {
     .uid, .name, .version, .state,
     created_at: o.created_at.epochSeconds * 1000000 + o.created_at.microsecond

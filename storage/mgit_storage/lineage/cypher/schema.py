@@ -10,8 +10,8 @@ from typing import LiteralString
 
 __all__ = [
     "BIND",
+    "CONDEMN",
     "COUNT_NODES",
-    "EPOCH",
     "FIRST_CONSTRAINT",
     "LOCK_GRAPH",
     "LOCK_STORE",
@@ -19,11 +19,39 @@ __all__ = [
     "MIGRATION_LEVEL",
     "RECORD_MIGRATION",
     "SERVER",
+    "STATE",
 ]
 
 FIRST_CONSTRAINT: LiteralString = (
     "CREATE CONSTRAINT store_key IF NOT EXISTS FOR (n:Store) REQUIRE n.key IS UNIQUE"
 )
+
+_UNSKETCHED_INDEX: LiteralString = """
+CREATE INDEX parameter_set_unsketched IF NOT EXISTS
+FOR (p:ParameterSet)
+ON (p.unsketched, p.digest)
+"""
+
+# As many dimensions as ``mgit_core.similarity.DIMENSIONS``. Rounding the vectors would save a kilobyte each, and
+# cost the order of near ones.
+_SKETCH_INDEX: LiteralString = """
+CREATE VECTOR INDEX parameter_set_sketch IF NOT EXISTS
+FOR (p:ParameterSet)
+ON (p.sketch)
+OPTIONS {indexConfig: {
+  `vector.dimensions`: 256,
+  `vector.similarity_function`: 'cosine',
+  `vector.quantization.enabled`: false
+}}
+"""
+
+_MARK_UNSKETCHED: LiteralString = """
+MATCH (p:ParameterSet)
+WHERE p.sketch IS NULL
+CALL (p) {
+  SET p.unsketched = true
+} IN TRANSACTIONS OF 10000 ROWS
+"""
 
 MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
     (
@@ -40,6 +68,13 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
         "CREATE INDEX request_age IF NOT EXISTS FOR (n:Request) ON (n.created_at)",
         "CREATE CONSTRAINT lock_name IF NOT EXISTS FOR (n:Lock) REQUIRE n.name IS UNIQUE",
     ),
+    (
+        "CREATE CONSTRAINT lease_name IF NOT EXISTS FOR (n:Lease) REQUIRE n.name IS UNIQUE",
+        _UNSKETCHED_INDEX,
+        _SKETCH_INDEX,
+        "CALL db.awaitIndexes(300)",
+        _MARK_UNSKETCHED,
+    ),
 )
 
 # Is the database empty? Counts stop at the first node.
@@ -52,10 +87,17 @@ ON CREATE SET s.id = $store_id, s.epoch = 1
 RETURN s.id AS store_id
 """
 
-# Which store is the graph bound to, and at which epoch? Index: store_key.
-EPOCH: LiteralString = """
+# Which store is the graph bound to, at which epoch, and what is condemned in it? Index: store_key.
+STATE: LiteralString = """
 MATCH (s:Store {key: 'mgit'})
-RETURN s.id AS store_id, s.epoch AS epoch
+RETURN s.id AS store_id, s.epoch AS epoch, s.condemned AS condemned
+"""
+
+# Points the store at a condemned list, or at none, and raises the epoch; the store is locked. Index: store_key.
+CONDEMN: LiteralString = """
+MATCH (s:Store {key: 'mgit'})
+SET s.condemned = $condemned, s.epoch = s.epoch + 1
+RETURN s.epoch AS epoch, s.condemned AS condemned
 """
 
 # Makes changes of edges take turns, so that two of them cannot close a cycle together. It is another node than
@@ -66,11 +108,11 @@ SET l.locked = true
 RETURN l.name AS name
 """
 
-# Makes two services that migrate at once take turns. Index: store_key.
+# Makes two services that migrate at once take turns, and holds up commits while copies are condemned. Index: store_key.
 LOCK_STORE: LiteralString = """
 MATCH (s:Store {key: 'mgit'})
 SET s.locked = true
-RETURN s.key AS key
+RETURN s.id AS store_id
 """
 
 # How far has the schema come? A handful of nodes, so by label.

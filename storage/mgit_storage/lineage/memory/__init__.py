@@ -9,7 +9,9 @@ from mgit_core.ports.graph import Lineage
 from mgit_storage.lineage.memory.binding import MemoryStoreBinding
 from mgit_storage.lineage.memory.content import MemoryContentQueries
 from mgit_storage.lineage.memory.edges import MemoryEdges
+from mgit_storage.lineage.memory.leases import MemoryLeases
 from mgit_storage.lineage.memory.models import MemoryModels
+from mgit_storage.lineage.memory.sketches import MemorySketches
 from mgit_storage.lineage.memory.state import MemoryGraph
 from mgit_storage.lineage.memory.tags import MemoryTags
 from mgit_storage.lineage.memory.traversal import MemoryTraversal
@@ -25,7 +27,7 @@ def open_memory_graph(clock: Callable[[], datetime] = _now) -> Lineage:
     """An empty graph in memory, not bound yet.
 
     Args:
-        clock: Gives the time, UTC, by which answers to requests grow old.
+        clock: Gives the time, UTC, by which answers to requests and leases grow old.
     """
     graph = MemoryGraph(clock)
     return Lineage(
@@ -35,4 +37,6 @@ def open_memory_graph(clock: Callable[[], datetime] = _now) -> Lineage:
         traversal=MemoryTraversal(graph),
         content=MemoryContentQueries(graph),
         binding=MemoryStoreBinding(graph),
+        leases=MemoryLeases(graph),
+        sketches=MemorySketches(graph),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mgit_core.errors import ErrorReason, FailedPreconditionError
-from mgit_core.ports.graph import StoreBinding
+from mgit_core.ports.graph import Lease, StoreBinding, StoreState
 from mgit_storage.lineage import checks
+from mgit_storage.lineage.memory.leases import check_lease
 from mgit_storage.lineage.memory.state import MemoryGraph
 
 __all__ = ["MemoryStoreBinding"]
@@ -23,11 +23,18 @@ class MemoryStoreBinding(StoreBinding):
         checks.check_bound(self._graph.store_id, store_id)
 
     async def epoch(self) -> int:
-        if self._graph.store_id is None:
-            raise FailedPreconditionError(
-                ErrorReason.STORE_MISMATCH, "The graph does not belong to this store any more."
-            )
-        return self._graph.epoch
+        return (await self.state()).epoch
+
+    async def state(self) -> StoreState:
+        checks.check_still_bound(self._graph.store_id, self._graph.store_id)
+        return StoreState(epoch=self._graph.epoch, condemned=self._graph.condemned)
+
+    async def condemn(self, key: str | None, lease: Lease) -> StoreState:
+        await self.state()
+        check_lease(self._graph, lease)
+        self._graph.condemned = key
+        self._graph.epoch += 1
+        return await self.state()
 
     async def server(self) -> tuple[str, str]:
         return "0", "memory"

@@ -164,6 +164,7 @@ def _bare(commit: ModelCommit, version: int) -> Model:
         files_key=commit.files_key,
         files_bytes=commit.files_bytes,
         datasets=tuple(sorted(set(commit.datasets), key=lambda each: (each.name, each.version))),
+        loss=commit.loss,
     )
 
 
@@ -195,3 +196,4 @@ def _forget_unused(state: State, digest: Digest) -> None:
     if digest not in holders:
         del state.sets[digest]
         del state.tensors[digest]
+        state.sketches.pop(digest, None)

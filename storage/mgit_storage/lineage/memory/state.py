@@ -18,9 +18,10 @@ from mgit_core.lineage import (
     RequestKey,
     TensorRecord,
 )
+from mgit_core.ports.graph import Lease
 from mgit_storage.lineage import checks
 
-__all__ = ["MemoryGraph", "Name", "State", "summary_of"]
+__all__ = ["GivenLease", "MemoryGraph", "Name", "State", "summary_of"]
 
 _T = TypeVar("_T")
 _ANSWERS_STAY = timedelta(days=7)
@@ -53,6 +54,7 @@ class State:
         tags: Uid by name and tag.
         tensors: Tensors of each parameter set that a present model has.
         sets: The parameter sets themselves.
+        sketches: Vectors by parameter set.
         requests: Answers by request id.
     """
 
@@ -67,6 +69,7 @@ class State:
         default_factory=dict[Digest, tuple[TensorRecord, ...]]
     )
     sets: dict[Digest, ParameterSet] = field(default_factory=dict[Digest, ParameterSet])
+    sketches: dict[Digest, tuple[float, ...]] = field(default_factory=dict[Digest, tuple[float, ...]])
     requests: dict[str, _Request] = field(default_factory=dict[str, _Request])
 
     def copy(self) -> State:
@@ -79,6 +82,7 @@ class State:
             tags=dict(self.tags),
             tensors=dict(self.tensors),
             sets=dict(self.sets),
+            sketches=dict(self.sketches),
             requests=dict(self.requests),
         )
 
@@ -143,6 +147,14 @@ def summary_of(model: Model) -> ModelSummary:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class GivenLease:
+    """The lease that is out, and when it was given or renewed."""
+
+    lease: Lease
+    given_at: datetime
+
+
 class MemoryGraph:
     """Holds the current state; a transaction changes a copy, which then takes its place.
 
@@ -154,6 +166,9 @@ class MemoryGraph:
         self.state = State()
         self.store_id: str | None = None
         self.epoch = 1
+        self.condemned: str | None = None
+        self.lease: GivenLease | None = None
+        self.leases_given = 0
 
     def write(
         self,

@@ -6,9 +6,11 @@ from mgit_storage.testing.lineage.batches import BatchLaws
 from mgit_storage.testing.lineage.commits import CommitLaws
 from mgit_storage.testing.lineage.content import BindingLaws, ContentLaws
 from mgit_storage.testing.lineage.edges import EdgeLaws
+from mgit_storage.testing.lineage.leases import CondemnLaws, LeaseLaws
 from mgit_storage.testing.lineage.models import ModelLaws
 from mgit_storage.testing.lineage.removals import RemovalLaws
 from mgit_storage.testing.lineage.requests import RequestLaws
+from mgit_storage.testing.lineage.sketches import SketchLaws
 from mgit_storage.testing.lineage.tags import TagLaws
 from mgit_storage.testing.lineage.traversal import TraversalLaws
 
@@ -26,5 +28,8 @@ class LineageConformance(
     TraversalLaws,
     ContentLaws,
     BindingLaws,
+    LeaseLaws,
+    CondemnLaws,
+    SketchLaws,
 ):
-    """The laws of models, tags, edges, traversals, content queries and the binding."""
+    """The laws of models, tags, edges, traversals, content queries, the binding, leases and sketches."""

@@ -15,7 +15,7 @@ from mgit_core.errors import (
 from mgit_core.lineage import Dataset, EdgeOrigin, ParentLink, Previous, Relation
 from mgit_core.ports.graph import Lineage, Page
 from mgit_storage.testing.lineage.steps import add, child_of, find, refused
-from mgit_storage.testing.values import fresh_uid, make_commit
+from mgit_storage.testing.values import fresh_uid, make_commit, make_loss
 
 __all__ = ["CommitLaws"]
 
@@ -40,6 +40,7 @@ class CommitLaws:
             files=b"\7" * 32,
             files_key="files/key",
             files_bytes=7,
+            loss=make_loss(base.uid),
         )
         answered = (await lineage.models.commit(commit)).model
         model = await find(lineage, "child")
@@ -53,6 +54,7 @@ class CommitLaws:
         assert [type(model.metadata[key]) for key in ("whole", "real", "yes")] == [int, float, bool]
         assert [(each.name, each.version) for each in model.datasets] == [("a", "1"), ("a", "2"), ("z", "")]
         assert (model.files, model.files_key, model.files_bytes) == (b"\7" * 32, "files/key", 7)
+        assert (base.loss, model.loss) == (None, commit.loss)
 
     async def test_parents_keep_their_order_and_properties(self, lineage: Lineage) -> None:
         one, two = await add(lineage, "one"), await add(lineage, "two")

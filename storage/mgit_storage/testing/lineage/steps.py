@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
+from typing import TypeVar
 
 import pytest
 
@@ -13,7 +15,11 @@ from mgit_core.names import parse_reference
 from mgit_core.ports.graph import Lineage, TraversalQuery
 from mgit_storage.testing.values import make_commit
 
-__all__ = ["add", "child_of", "find", "hops", "refs", "refused", "uids"]
+__all__ = ["add", "child_of", "eventually", "find", "hops", "refs", "refused", "uids"]
+
+_T = TypeVar("_T")
+_AT_MOST_S = 20.0
+_PAUSE_S = 0.02
 
 
 @contextlib.contextmanager
@@ -58,3 +64,13 @@ async def hops(lineage: Lineage, query: TraversalQuery) -> list[tuple[str, int]]
 def refs(models: list[Model]) -> list[str]:
     """References of models."""
     return [model.ref for model in models]
+
+
+async def eventually(ask: Callable[[], Awaitable[_T]], is_right: Callable[[_T], bool]) -> _T:
+    """The first right answer; asks for 20 seconds at most."""
+    async with asyncio.timeout(_AT_MOST_S):
+        while True:
+            answer = await ask()
+            if is_right(answer):
+                return answer
+            await asyncio.sleep(_PAUSE_S)
