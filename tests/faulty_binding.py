@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from mgit_core.errors import MGitError
-from mgit_core.ports.graph import StoreBinding
+from mgit_core.ports.graph import Lease, StoreBinding, StoreState
 from mgit_service.health import Watch, WatchedStore
 
 STORE_ID = "00000000-0000-4000-8000-000000000001"
@@ -27,6 +27,15 @@ class FaultyBinding(StoreBinding):
     async def epoch(self) -> int:
         self._answer("epoch")
         return 7
+
+    async def state(self) -> StoreState:
+        self._answer("state")
+        return StoreState(epoch=7, condemned=None)
+
+    async def condemn(self, key: str | None, lease: Lease) -> StoreState:
+        assert lease.work
+        self._answer("condemn")
+        return StoreState(epoch=8, condemned=key)
 
     async def server(self) -> tuple[str, str]:
         self._answer("server")

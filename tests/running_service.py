@@ -140,6 +140,8 @@ def service_environment(server: TestServer, store: Path, **settings: str) -> dic
         "NEO4J_URI": server.uri,
         "NEO4J_USERNAME": server.username,
         "NEO4J_PASSWORD": server.password,
+        # What a service does by itself would come at moments that no test knows.
+        "MGIT_UPKEEP": "off",
     }
     return {**inherited, **own, **settings}
 

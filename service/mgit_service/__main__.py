@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import version
 
 from mgit_core.errors import MGitError
+from mgit_service.algebra import keep_algebra_in_one_thread
 from mgit_service.logs import start_logging
 from mgit_service.memory import keep_freed_memory
 from mgit_service.settings import ServiceSettings, read_settings
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(settings: ServiceSettings) -> None:
     settings.check_secure()
+    keep_algebra_in_one_thread()
     # The parts of a server are not needed by a check, and refusals need not wait for them.
     from mgit_service.app import serve  # noqa: PLC0415
     from mgit_storage.store import open_store  # noqa: PLC0415

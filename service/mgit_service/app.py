@@ -43,6 +43,7 @@ from mgit_service.servicers.maintenance import MaintenanceServicer
 from mgit_service.servicers.parameters import ParameterServicer
 from mgit_service.settings import ListenAddress, ServiceSettings
 from mgit_service.use_cases.backend import Backend
+from mgit_service.use_cases.upkeep import Upkeep
 from mgit_storage.lineage import open_neo4j
 from mgit_storage.store import Store
 
@@ -125,6 +126,7 @@ async def _backend(settings: ServiceSettings, store: Store) -> AsyncGenerator[Ba
                 parameters=store.parameters,
                 lineage=lineage,
                 threads=threads,
+                window_bytes=settings.window_bytes,
             )
         finally:
             await lineage.binding.close()
@@ -151,12 +153,15 @@ async def _serve_until(
     await server.start()
     address = ListenAddress(settings.listen.host, port)
     _LOG.info("listening", extra={FIELDS: {"address": str(address), "tls": settings.has_tls}})
-    watching = asyncio.create_task(watch.run(lambda state: _tell_health(board, state)))
+    beside = [asyncio.create_task(watch.run(lambda state: _tell_health(board, state)))]
+    if settings.upkeep:
+        beside.append(asyncio.create_task(Upkeep(backend, lambda: watch.state.is_healthy).run()))
     try:
         await stops.get()
         _LOG.info("stopping", extra={FIELDS: {"grace_s": settings.grace_s}})
     finally:
-        watching.cancel()
+        for task in beside:
+            task.cancel()
         await board.enter_graceful_shutdown()
         await _stop(server, settings.grace_s, stops)
 

@@ -9,8 +9,11 @@ __all__ = ["keep_freed_memory"]
 # Numbers of mallopt(3) in the GNU C library.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
 _LARGEST_BLOCK_BYTES = 32 << 20  # The most that the library takes.
 _KEPT_BYTES = 64 << 20
+# Each thread would keep what it freed for itself: a chunk is taken in by one, encoded by another, and so on.
+_ARENAS = 2
 
 
 def keep_freed_memory() -> bool:
@@ -26,4 +29,8 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK_BYTES) and mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES))
+    return bool(
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_BLOCK_BYTES)
+        and mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        and mallopt(_M_ARENA_MAX, _ARENAS)
+    )

@@ -78,6 +78,8 @@ class ServiceSettings(pydantic_settings.BaseSettings):
         neo4j_database: ``NEO4J_DATABASE``; None means the server's default.
         reflection: ``MGIT_REFLECTION``; None means on where the service is reachable from this machine only.
         grace_s: ``MGIT_GRACE_SECONDS``, how long running calls may go on after a stop was asked for.
+        upkeep: ``MGIT_UPKEEP``, whether the service makes sketches and merges indexes by itself.
+        window_bytes: ``MGIT_WINDOW_BYTES``, how much of an uploaded tensor is kept in memory to judge it whole.
         log_level: ``MGIT_LOG_LEVEL``.
     """
 
@@ -99,6 +101,8 @@ class ServiceSettings(pydantic_settings.BaseSettings):
     neo4j_database: str | None = Field(default=None, validation_alias="NEO4J_DATABASE")
     reflection: bool | None = Field(default=None, validation_alias="MGIT_REFLECTION")
     grace_s: float = Field(default=10.0, ge=0, le=3600, validation_alias="MGIT_GRACE_SECONDS")
+    upkeep: bool = Field(default=True, validation_alias="MGIT_UPKEEP")
+    window_bytes: int = Field(default=64 << 20, ge=1 << 20, le=1 << 34, validation_alias="MGIT_WINDOW_BYTES")
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", validation_alias="MGIT_LOG_LEVEL"
     )

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from mgit_proto.v1 import types_pb2 as mgit__proto_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmgit_proto/v1/maintenance.proto\x12\x07mgit.v1\x1a\x19mgit_proto/v1/types.proto\"\x12\n\x10GetStatusRequest\"\xb8\x01\n\x11GetStatusResponse\x12\x17\n\x0fservice_version\x18\x01 \x01(\t\x12\x0f\n\x07healthy\x18\x02 \x01(\x08\x12\x10\n\x08problems\x18\x03 \x03(\t\x12\x10\n\x08store_id\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\x03\x12\x15\n\rneo4j_version\x18\x06 \x01(\t\x12\x15\n\rneo4j_edition\x18\x07 \x01(\t\x12\x18\n\x10\x64igest_algorithm\x18\x08 \x01(\t\"\x16\n\x14GetStatisticsRequest\"\xf5\x01\n\x15GetStatisticsResponse\x12\x0e\n\x06models\x18\x01 \x01(\x03\x12\r\n\x05\x65\x64ges\x18\x02 \x01(\x03\x12\x0f\n\x07tensors\x18\x03 \x01(\x03\x12\x15\n\rlogical_bytes\x18\x04 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x05 \x01(\x03\x12\x12\n\npack_bytes\x18\x06 \x01(\x03\x12\x13\n\x0bindex_bytes\x18\x07 \x01(\x03\x12\x16\n\x0emanifest_bytes\x18\x08 \x01(\x03\x12\x13\n\x0bother_bytes\x18\t \x01(\x03\x12\x19\n\x11reclaimable_bytes\x18\n \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x0b \x01(\x03\"*\n\x19GetModelStatisticsRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\xe1\x01\n\x10TensorStatistics\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x15\n\rlogical_bytes\x18\x03 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x04 \x01(\x03\x12;\n\tencodings\x18\x05 \x03(\x0b\x32(.mgit.v1.TensorStatistics.EncodingsEntry\x12\x13\n\x0bshared_with\x18\x06 \x01(\x05\x1a\x30\n\x0e\x45ncodingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xdc\x01\n\x1aGetModelStatisticsResponse\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12\x15\n\rlogical_bytes\x18\x02 \x01(\x03\x12\x14\n\x0cunique_bytes\x18\x03 \x01(\x03\x12\x14\n\x0cshared_bytes\x18\x04 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x05 \x01(\x03\x12\x13\n\x0b\x64\x65lta_bytes\x18\x06 \x01(\x03\x12*\n\x07tensors\x18\x07 \x03(\x0b\x32\x19.mgit.v1.TensorStatistics2\x89\x02\n\x12MaintenanceService\x12\x42\n\tGetStatus\x12\x19.mgit.v1.GetStatusRequest\x1a\x1a.mgit.v1.GetStatusResponse\x12N\n\rGetStatistics\x12\x1d.mgit.v1.GetStatisticsRequest\x1a\x1e.mgit.v1.GetStatisticsResponse\x12_\n\x12GetModelStatistics\x12\".mgit.v1.GetModelStatisticsRequest\x1a#.mgit.v1.GetModelStatisticsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fmgit_proto/v1/maintenance.proto\x12\x07mgit.v1\x1a\x19mgit_proto/v1/types.proto\"q\n\x15\x43ollectGarbageRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\x12\x1a\n\rgrace_seconds\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x19\n\x11\x64\x65lete_everything\x18\x03 \x01(\x08\x42\x10\n\x0e_grace_seconds\"6\n\x08Progress\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\"x\n\x16\x43ollectGarbageResponse\x12%\n\x08progress\x18\x01 \x01(\x0b\x32\x11.mgit.v1.ProgressH\x00\x12/\n\x06result\x18\x02 \x01(\x0b\x32\x1d.mgit.v1.CollectGarbageResultH\x00\x42\x06\n\x04kind\"\x7f\n\x14\x43ollectGarbageResult\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x03\x12\x11\n\tdocuments\x18\x02 \x01(\x03\x12\x13\n\x0b\x62ytes_freed\x18\x03 \x01(\x03\x12\x15\n\rspared_chunks\x18\x04 \x01(\x03\x12\x18\n\x10\x66inished_earlier\x18\x05 \x01(\x08\"O\n\rRepackRequest\x12\x14\n\x07seconds\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x12\n\x05\x63ores\x18\x02 \x01(\x05H\x01\x88\x01\x01\x42\n\n\x08_secondsB\x08\n\x06_cores\"h\n\x0eRepackResponse\x12%\n\x08progress\x18\x01 \x01(\x0b\x32\x11.mgit.v1.ProgressH\x00\x12\'\n\x06result\x18\x02 \x01(\x0b\x32\x15.mgit.v1.RepackResultH\x00\x42\x06\n\x04kind\"v\n\x0cRepackResult\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x03\x12\x14\n\x0c\x62ytes_before\x18\x02 \x01(\x03\x12\x13\n\x0b\x62ytes_after\x18\x03 \x01(\x03\x12\x13\n\x0bis_complete\x18\x04 \x01(\x08\x12\x16\n\x0e\x64\x61maged_chunks\x18\x05 \x01(\x03\"#\n\x11\x43heckStoreRequest\x12\x0e\n\x06repair\x18\x01 \x01(\x08\"b\n\x0cStoreProblem\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\x0e\n\x06models\x18\x04 \x03(\t\x12\x10\n\x08repaired\x18\x05 \x01(\x08\"\x9a\x01\n\x12\x43heckStoreResponse\x12%\n\x08progress\x18\x01 \x01(\x0b\x32\x11.mgit.v1.ProgressH\x00\x12(\n\x07problem\x18\x02 \x01(\x0b\x32\x15.mgit.v1.StoreProblemH\x00\x12+\n\x06result\x18\x03 \x01(\x0b\x32\x19.mgit.v1.CheckStoreResultH\x00\x42\x06\n\x04kind\"a\n\x10\x43heckStoreResult\x12\n\n\x02ok\x18\x01 \x01(\x08\x12\x0e\n\x06\x63hunks\x18\x02 \x01(\x03\x12\r\n\x05\x62ytes\x18\x03 \x01(\x03\x12\x11\n\tdocuments\x18\x04 \x01(\x03\x12\x0f\n\x07missing\x18\x05 \x03(\x0c\"\x12\n\x10GetStatusRequest\"\xb8\x01\n\x11GetStatusResponse\x12\x17\n\x0fservice_version\x18\x01 \x01(\t\x12\x0f\n\x07healthy\x18\x02 \x01(\x08\x12\x10\n\x08problems\x18\x03 \x03(\t\x12\x10\n\x08store_id\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\x03\x12\x15\n\rneo4j_version\x18\x06 \x01(\t\x12\x15\n\rneo4j_edition\x18\x07 \x01(\t\x12\x18\n\x10\x64igest_algorithm\x18\x08 \x01(\t\"\x16\n\x14GetStatisticsRequest\"\xf5\x01\n\x15GetStatisticsResponse\x12\x0e\n\x06models\x18\x01 \x01(\x03\x12\r\n\x05\x65\x64ges\x18\x02 \x01(\x03\x12\x0f\n\x07tensors\x18\x03 \x01(\x03\x12\x15\n\rlogical_bytes\x18\x04 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x05 \x01(\x03\x12\x12\n\npack_bytes\x18\x06 \x01(\x03\x12\x13\n\x0bindex_bytes\x18\x07 \x01(\x03\x12\x16\n\x0emanifest_bytes\x18\x08 \x01(\x03\x12\x13\n\x0bother_bytes\x18\t \x01(\x03\x12\x19\n\x11reclaimable_bytes\x18\n \x01(\x03\x12\x0e\n\x06\x63hunks\x18\x0b \x01(\x03\"*\n\x19GetModelStatisticsRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\xd3\x02\n\x10TensorStatistics\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x15\n\rlogical_bytes\x18\x03 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x04 \x01(\x03\x12;\n\tencodings\x18\x05 \x03(\x0b\x32(.mgit.v1.TensorStatistics.EncodingsEntry\x12\x13\n\x0bshared_with\x18\x06 \x01(\x05\x12=\n\npredictors\x18\x07 \x03(\x0b\x32).mgit.v1.TensorStatistics.PredictorsEntry\x1a\x30\n\x0e\x45ncodingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x1a\x31\n\x0fPredictorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xdc\x01\n\x1aGetModelStatisticsResponse\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12\x15\n\rlogical_bytes\x18\x02 \x01(\x03\x12\x14\n\x0cunique_bytes\x18\x03 \x01(\x03\x12\x14\n\x0cshared_bytes\x18\x04 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x05 \x01(\x03\x12\x13\n\x0b\x64\x65lta_bytes\x18\x06 \x01(\x03\x12*\n\x07tensors\x18\x07 \x03(\x0b\x32\x19.mgit.v1.TensorStatistics2\xe4\x03\n\x12MaintenanceService\x12\x42\n\tGetStatus\x12\x19.mgit.v1.GetStatusRequest\x1a\x1a.mgit.v1.GetStatusResponse\x12N\n\rGetStatistics\x12\x1d.mgit.v1.GetStatisticsRequest\x1a\x1e.mgit.v1.GetStatisticsResponse\x12_\n\x12GetModelStatistics\x12\".mgit.v1.GetModelStatisticsRequest\x1a#.mgit.v1.GetModelStatisticsResponse0\x01\x12S\n\x0e\x43ollectGarbage\x12\x1e.mgit.v1.CollectGarbageRequest\x1a\x1f.mgit.v1.CollectGarbageResponse0\x01\x12;\n\x06Repack\x12\x16.mgit.v1.RepackRequest\x1a\x17.mgit.v1.RepackResponse0\x01\x12G\n\nCheckStore\x12\x1a.mgit.v1.CheckStoreRequest\x1a\x1b.mgit.v1.CheckStoreResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,22 +34,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TENSORSTATISTICS_ENCODINGSENTRY']._loaded_options = None
   _globals['_TENSORSTATISTICS_ENCODINGSENTRY']._serialized_options = b'8\001'
-  _globals['_GETSTATUSREQUEST']._serialized_start=71
-  _globals['_GETSTATUSREQUEST']._serialized_end=89
-  _globals['_GETSTATUSRESPONSE']._serialized_start=92
-  _globals['_GETSTATUSRESPONSE']._serialized_end=276
-  _globals['_GETSTATISTICSREQUEST']._serialized_start=278
-  _globals['_GETSTATISTICSREQUEST']._serialized_end=300
-  _globals['_GETSTATISTICSRESPONSE']._serialized_start=303
-  _globals['_GETSTATISTICSRESPONSE']._serialized_end=548
-  _globals['_GETMODELSTATISTICSREQUEST']._serialized_start=550
-  _globals['_GETMODELSTATISTICSREQUEST']._serialized_end=592
-  _globals['_TENSORSTATISTICS']._serialized_start=595
-  _globals['_TENSORSTATISTICS']._serialized_end=820
-  _globals['_TENSORSTATISTICS_ENCODINGSENTRY']._serialized_start=772
-  _globals['_TENSORSTATISTICS_ENCODINGSENTRY']._serialized_end=820
-  _globals['_GETMODELSTATISTICSRESPONSE']._serialized_start=823
-  _globals['_GETMODELSTATISTICSRESPONSE']._serialized_end=1043
-  _globals['_MAINTENANCESERVICE']._serialized_start=1046
-  _globals['_MAINTENANCESERVICE']._serialized_end=1311
+  _globals['_TENSORSTATISTICS_PREDICTORSENTRY']._loaded_options = None
+  _globals['_TENSORSTATISTICS_PREDICTORSENTRY']._serialized_options = b'8\001'
+  _globals['_COLLECTGARBAGEREQUEST']._serialized_start=71
+  _globals['_COLLECTGARBAGEREQUEST']._serialized_end=184
+  _globals['_PROGRESS']._serialized_start=186
+  _globals['_PROGRESS']._serialized_end=240
+  _globals['_COLLECTGARBAGERESPONSE']._serialized_start=242
+  _globals['_COLLECTGARBAGERESPONSE']._serialized_end=362
+  _globals['_COLLECTGARBAGERESULT']._serialized_start=364
+  _globals['_COLLECTGARBAGERESULT']._serialized_end=491
+  _globals['_REPACKREQUEST']._serialized_start=493
+  _globals['_REPACKREQUEST']._serialized_end=572
+  _globals['_REPACKRESPONSE']._serialized_start=574
+  _globals['_REPACKRESPONSE']._serialized_end=678
+  _globals['_REPACKRESULT']._serialized_start=680
+  _globals['_REPACKRESULT']._serialized_end=798
+  _globals['_CHECKSTOREREQUEST']._serialized_start=800
+  _globals['_CHECKSTOREREQUEST']._serialized_end=835
+  _globals['_STOREPROBLEM']._serialized_start=837
+  _globals['_STOREPROBLEM']._serialized_end=935
+  _globals['_CHECKSTORERESPONSE']._serialized_start=938
+  _globals['_CHECKSTORERESPONSE']._serialized_end=1092
+  _globals['_CHECKSTORERESULT']._serialized_start=1094
+  _globals['_CHECKSTORERESULT']._serialized_end=1191
+  _globals['_GETSTATUSREQUEST']._serialized_start=1193
+  _globals['_GETSTATUSREQUEST']._serialized_end=1211
+  _globals['_GETSTATUSRESPONSE']._serialized_start=1214
+  _globals['_GETSTATUSRESPONSE']._serialized_end=1398
+  _globals['_GETSTATISTICSREQUEST']._serialized_start=1400
+  _globals['_GETSTATISTICSREQUEST']._serialized_end=1422
+  _globals['_GETSTATISTICSRESPONSE']._serialized_start=1425
+  _globals['_GETSTATISTICSRESPONSE']._serialized_end=1670
+  _globals['_GETMODELSTATISTICSREQUEST']._serialized_start=1672
+  _globals['_GETMODELSTATISTICSREQUEST']._serialized_end=1714
+  _globals['_TENSORSTATISTICS']._serialized_start=1717
+  _globals['_TENSORSTATISTICS']._serialized_end=2056
+  _globals['_TENSORSTATISTICS_ENCODINGSENTRY']._serialized_start=1957
+  _globals['_TENSORSTATISTICS_ENCODINGSENTRY']._serialized_end=2005
+  _globals['_TENSORSTATISTICS_PREDICTORSENTRY']._serialized_start=2007
+  _globals['_TENSORSTATISTICS_PREDICTORSENTRY']._serialized_end=2056
+  _globals['_GETMODELSTATISTICSRESPONSE']._serialized_start=2059
+  _globals['_GETMODELSTATISTICSRESPONSE']._serialized_end=2279
+  _globals['_MAINTENANCESERVICE']._serialized_start=2282
+  _globals['_MAINTENANCESERVICE']._serialized_end=2766
 # @@protoc_insertion_point(module_scope)

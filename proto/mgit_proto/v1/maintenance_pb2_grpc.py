@@ -50,6 +50,21 @@ class MaintenanceServiceStub:
                 request_serializer=mgit__proto_dot_v1_dot_maintenance__pb2.GetModelStatisticsRequest.SerializeToString,
                 response_deserializer=mgit__proto_dot_v1_dot_maintenance__pb2.GetModelStatisticsResponse.FromString,
                 _registered_method=True)
+        self.CollectGarbage = channel.unary_stream(
+                '/mgit.v1.MaintenanceService/CollectGarbage',
+                request_serializer=mgit__proto_dot_v1_dot_maintenance__pb2.CollectGarbageRequest.SerializeToString,
+                response_deserializer=mgit__proto_dot_v1_dot_maintenance__pb2.CollectGarbageResponse.FromString,
+                _registered_method=True)
+        self.Repack = channel.unary_stream(
+                '/mgit.v1.MaintenanceService/Repack',
+                request_serializer=mgit__proto_dot_v1_dot_maintenance__pb2.RepackRequest.SerializeToString,
+                response_deserializer=mgit__proto_dot_v1_dot_maintenance__pb2.RepackResponse.FromString,
+                _registered_method=True)
+        self.CheckStore = channel.unary_stream(
+                '/mgit.v1.MaintenanceService/CheckStore',
+                request_serializer=mgit__proto_dot_v1_dot_maintenance__pb2.CheckStoreRequest.SerializeToString,
+                response_deserializer=mgit__proto_dot_v1_dot_maintenance__pb2.CheckStoreResponse.FromString,
+                _registered_method=True)
 
 
 class MaintenanceServiceServicer:
@@ -88,6 +103,48 @@ class MaintenanceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CollectGarbage(self, request, context):
+        """Deletes what no model uses and is older than the grace period; the service serves meanwhile. Streams its
+        progress, and the result at last. If it is cut, the next call first finishes what it began.
+
+        Errors:
+        ABORTED (MAINTENANCE_BUSY, LEASE_LOST); FAILED_PRECONDITION (GRAPH_WITHOUT_MODELS, STORE_MISMATCH);
+        DATA_LOSS (MANIFEST_CORRUPT, CHUNK_CORRUPT, PACK_CORRUPT, INDEX_CORRUPT, UNKNOWN_FORMAT_VERSION): what a
+        model uses is not known, so nothing was deleted;
+        RESOURCE_EXHAUSTED (DISK_FULL).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Repack(self, request, context):
+        """Encodes again, densely, what was stored fast; the service serves meanwhile. No digest changes; old bytes go
+        when the new ones were read back. Streams its progress, and the result at last. May be cut at any time; the
+        next call goes on where it was.
+
+        Errors:
+        ABORTED (MAINTENANCE_BUSY, LEASE_LOST); FAILED_PRECONDITION (STORE_MISMATCH); RESOURCE_EXHAUSTED
+        (DISK_FULL).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckStore(self, request, context):
+        """Reads everything that is stored and compares it with its digests, follows every reference and every
+        difference to its bases. Streams its progress, then the problems, of which the first 10,000 are told one by
+        one, and the result at last.
+
+        With repair, damaged copies are taken out of the index, so that another copy is read or the chunk counts
+        as missing and can be uploaded anew; and packs that lost their index get one.
+
+        Errors:
+        ABORTED (MAINTENANCE_BUSY, LEASE_LOST), with repair only; FAILED_PRECONDITION (STORE_MISMATCH).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MaintenanceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -105,6 +162,21 @@ def add_MaintenanceServiceServicer_to_server(servicer, server):
                     servicer.GetModelStatistics,
                     request_deserializer=mgit__proto_dot_v1_dot_maintenance__pb2.GetModelStatisticsRequest.FromString,
                     response_serializer=mgit__proto_dot_v1_dot_maintenance__pb2.GetModelStatisticsResponse.SerializeToString,
+            ),
+            'CollectGarbage': grpc.unary_stream_rpc_method_handler(
+                    servicer.CollectGarbage,
+                    request_deserializer=mgit__proto_dot_v1_dot_maintenance__pb2.CollectGarbageRequest.FromString,
+                    response_serializer=mgit__proto_dot_v1_dot_maintenance__pb2.CollectGarbageResponse.SerializeToString,
+            ),
+            'Repack': grpc.unary_stream_rpc_method_handler(
+                    servicer.Repack,
+                    request_deserializer=mgit__proto_dot_v1_dot_maintenance__pb2.RepackRequest.FromString,
+                    response_serializer=mgit__proto_dot_v1_dot_maintenance__pb2.RepackResponse.SerializeToString,
+            ),
+            'CheckStore': grpc.unary_stream_rpc_method_handler(
+                    servicer.CheckStore,
+                    request_deserializer=mgit__proto_dot_v1_dot_maintenance__pb2.CheckStoreRequest.FromString,
+                    response_serializer=mgit__proto_dot_v1_dot_maintenance__pb2.CheckStoreResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -189,6 +261,87 @@ class MaintenanceService:
             '/mgit.v1.MaintenanceService/GetModelStatistics',
             mgit__proto_dot_v1_dot_maintenance__pb2.GetModelStatisticsRequest.SerializeToString,
             mgit__proto_dot_v1_dot_maintenance__pb2.GetModelStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectGarbage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mgit.v1.MaintenanceService/CollectGarbage',
+            mgit__proto_dot_v1_dot_maintenance__pb2.CollectGarbageRequest.SerializeToString,
+            mgit__proto_dot_v1_dot_maintenance__pb2.CollectGarbageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Repack(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mgit.v1.MaintenanceService/Repack',
+            mgit__proto_dot_v1_dot_maintenance__pb2.RepackRequest.SerializeToString,
+            mgit__proto_dot_v1_dot_maintenance__pb2.RepackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckStore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mgit.v1.MaintenanceService/CheckStore',
+            mgit__proto_dot_v1_dot_maintenance__pb2.CheckStoreRequest.SerializeToString,
+            mgit__proto_dot_v1_dot_maintenance__pb2.CheckStoreResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,36 @@ class MaintenanceServiceStub:
       NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); DATA_LOSS
       (MANIFEST_CORRUPT).
     """
+    CollectGarbage: _grpc.UnaryStreamMultiCallable[_maintenance_pb2.CollectGarbageRequest, _maintenance_pb2.CollectGarbageResponse]
+    """Deletes what no model uses and is older than the grace period; the service serves meanwhile. Streams its
+    progress, and the result at last. If it is cut, the next call first finishes what it began.
+
+    Errors:
+      ABORTED (MAINTENANCE_BUSY, LEASE_LOST); FAILED_PRECONDITION (GRAPH_WITHOUT_MODELS, STORE_MISMATCH);
+      DATA_LOSS (MANIFEST_CORRUPT, CHUNK_CORRUPT, PACK_CORRUPT, INDEX_CORRUPT, UNKNOWN_FORMAT_VERSION): what a
+      model uses is not known, so nothing was deleted;
+      RESOURCE_EXHAUSTED (DISK_FULL).
+    """
+    Repack: _grpc.UnaryStreamMultiCallable[_maintenance_pb2.RepackRequest, _maintenance_pb2.RepackResponse]
+    """Encodes again, densely, what was stored fast; the service serves meanwhile. No digest changes; old bytes go
+    when the new ones were read back. Streams its progress, and the result at last. May be cut at any time; the
+    next call goes on where it was.
+
+    Errors:
+      ABORTED (MAINTENANCE_BUSY, LEASE_LOST); FAILED_PRECONDITION (STORE_MISMATCH); RESOURCE_EXHAUSTED
+      (DISK_FULL).
+    """
+    CheckStore: _grpc.UnaryStreamMultiCallable[_maintenance_pb2.CheckStoreRequest, _maintenance_pb2.CheckStoreResponse]
+    """Reads everything that is stored and compares it with its digests, follows every reference and every
+    difference to its bases. Streams its progress, then the problems, of which the first 10,000 are told one by
+    one, and the result at last.
+
+    With repair, damaged copies are taken out of the index, so that another copy is read or the chunk counts
+    as missing and can be uploaded anew; and packs that lost their index get one.
+
+    Errors:
+      ABORTED (MAINTENANCE_BUSY, LEASE_LOST), with repair only; FAILED_PRECONDITION (STORE_MISMATCH).
+    """
 
 @_typing.type_check_only
 class MaintenanceServiceAsyncStub(MaintenanceServiceStub):
@@ -78,6 +108,36 @@ class MaintenanceServiceAsyncStub(MaintenanceServiceStub):
     Errors:
       NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); DATA_LOSS
       (MANIFEST_CORRUPT).
+    """
+    CollectGarbage: _aio.UnaryStreamMultiCallable[_maintenance_pb2.CollectGarbageRequest, _maintenance_pb2.CollectGarbageResponse]  # type: ignore[assignment]
+    """Deletes what no model uses and is older than the grace period; the service serves meanwhile. Streams its
+    progress, and the result at last. If it is cut, the next call first finishes what it began.
+
+    Errors:
+      ABORTED (MAINTENANCE_BUSY, LEASE_LOST); FAILED_PRECONDITION (GRAPH_WITHOUT_MODELS, STORE_MISMATCH);
+      DATA_LOSS (MANIFEST_CORRUPT, CHUNK_CORRUPT, PACK_CORRUPT, INDEX_CORRUPT, UNKNOWN_FORMAT_VERSION): what a
+      model uses is not known, so nothing was deleted;
+      RESOURCE_EXHAUSTED (DISK_FULL).
+    """
+    Repack: _aio.UnaryStreamMultiCallable[_maintenance_pb2.RepackRequest, _maintenance_pb2.RepackResponse]  # type: ignore[assignment]
+    """Encodes again, densely, what was stored fast; the service serves meanwhile. No digest changes; old bytes go
+    when the new ones were read back. Streams its progress, and the result at last. May be cut at any time; the
+    next call goes on where it was.
+
+    Errors:
+      ABORTED (MAINTENANCE_BUSY, LEASE_LOST); FAILED_PRECONDITION (STORE_MISMATCH); RESOURCE_EXHAUSTED
+      (DISK_FULL).
+    """
+    CheckStore: _aio.UnaryStreamMultiCallable[_maintenance_pb2.CheckStoreRequest, _maintenance_pb2.CheckStoreResponse]  # type: ignore[assignment]
+    """Reads everything that is stored and compares it with its digests, follows every reference and every
+    difference to its bases. Streams its progress, then the problems, of which the first 10,000 are told one by
+    one, and the result at last.
+
+    With repair, damaged copies are taken out of the index, so that another copy is read or the chunk counts
+    as missing and can be uploaded anew; and packs that lost their index get one.
+
+    Errors:
+      ABORTED (MAINTENANCE_BUSY, LEASE_LOST), with repair only; FAILED_PRECONDITION (STORE_MISMATCH).
     """
 
 class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -119,6 +179,54 @@ class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); DATA_LOSS
           (MANIFEST_CORRUPT).
+        """
+
+    @_abc_1.abstractmethod
+    def CollectGarbage(
+        self,
+        request: _maintenance_pb2.CollectGarbageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_maintenance_pb2.CollectGarbageResponse], _abc.AsyncIterator[_maintenance_pb2.CollectGarbageResponse]]:
+        """Deletes what no model uses and is older than the grace period; the service serves meanwhile. Streams its
+        progress, and the result at last. If it is cut, the next call first finishes what it began.
+
+        Errors:
+          ABORTED (MAINTENANCE_BUSY, LEASE_LOST); FAILED_PRECONDITION (GRAPH_WITHOUT_MODELS, STORE_MISMATCH);
+          DATA_LOSS (MANIFEST_CORRUPT, CHUNK_CORRUPT, PACK_CORRUPT, INDEX_CORRUPT, UNKNOWN_FORMAT_VERSION): what a
+          model uses is not known, so nothing was deleted;
+          RESOURCE_EXHAUSTED (DISK_FULL).
+        """
+
+    @_abc_1.abstractmethod
+    def Repack(
+        self,
+        request: _maintenance_pb2.RepackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_maintenance_pb2.RepackResponse], _abc.AsyncIterator[_maintenance_pb2.RepackResponse]]:
+        """Encodes again, densely, what was stored fast; the service serves meanwhile. No digest changes; old bytes go
+        when the new ones were read back. Streams its progress, and the result at last. May be cut at any time; the
+        next call goes on where it was.
+
+        Errors:
+          ABORTED (MAINTENANCE_BUSY, LEASE_LOST); FAILED_PRECONDITION (STORE_MISMATCH); RESOURCE_EXHAUSTED
+          (DISK_FULL).
+        """
+
+    @_abc_1.abstractmethod
+    def CheckStore(
+        self,
+        request: _maintenance_pb2.CheckStoreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_maintenance_pb2.CheckStoreResponse], _abc.AsyncIterator[_maintenance_pb2.CheckStoreResponse]]:
+        """Reads everything that is stored and compares it with its digests, follows every reference and every
+        difference to its bases. Streams its progress, then the problems, of which the first 10,000 are told one by
+        one, and the result at last.
+
+        With repair, damaged copies are taken out of the index, so that another copy is read or the chunk counts
+        as missing and can be uploaded anew; and packs that lost their index get one.
+
+        Errors:
+          ABORTED (MAINTENANCE_BUSY, LEASE_LOST), with repair only; FAILED_PRECONDITION (STORE_MISMATCH).
         """
 
 def add_MaintenanceServiceServicer_to_server(servicer: MaintenanceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

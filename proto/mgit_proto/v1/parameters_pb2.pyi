@@ -159,6 +159,7 @@ class ModelHeader(_message.Message):
     DATASETS_FIELD_NUMBER: _builtins.int
     SOURCE_FORMAT_FIELD_NUMBER: _builtins.int
     TIES_FIELD_NUMBER: _builtins.int
+    LOSS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Model name."""
     type: _builtins.str
@@ -185,6 +186,10 @@ class ModelHeader(_message.Message):
     def ties(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Tie]:
         """Parameters that shared one memory at the source."""
 
+    @_builtins.property
+    def loss(self) -> _types_pb2.LossRecord:
+        """What guarded loss did; not set for a model that was added as it is."""
+
     def __init__(
         self,
         *,
@@ -196,10 +201,11 @@ class ModelHeader(_message.Message):
         datasets: _abc.Iterable[_types_pb2.Dataset] | None = ...,
         source_format: _builtins.str = ...,
         ties: _abc.Iterable[_types_pb2.Tie] | None = ...,
+        loss: _types_pb2.LossRecord | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["previous", b"previous"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["loss", b"loss", "previous", b"previous"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["datasets", b"datasets", "metadata", b"metadata", "name", b"name", "parents", b"parents", "previous", b"previous", "source_format", b"source_format", "ties", b"ties", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["datasets", b"datasets", "loss", b"loss", "metadata", b"metadata", "name", b"name", "parents", b"parents", "previous", b"previous", "source_format", b"source_format", "ties", b"ties", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -305,6 +311,9 @@ class UploadChunksRequest(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     ITEM_BYTES_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    HEADER_FIELD_NUMBER: _builtins.int
+    PART_FIELD_NUMBER: _builtins.int
+    LATTICES_FIELD_NUMBER: _builtins.int
     digest: _builtins.bytes
     """In the first piece of a chunk: what the sender says the digest is. Empty in further pieces."""
     size_bytes: _builtins.int
@@ -313,6 +322,18 @@ class UploadChunksRequest(_message.Message):
     """In the first piece of a chunk: bytes of one item, 1, 2, 4, 8 or 16; 1 for files."""
     data: _builtins.bytes
     """The piece."""
+    @_builtins.property
+    def header(self) -> Global___ModelHeader:
+        """In the first message only, alone: header of the draft that the chunks belong to."""
+
+    @_builtins.property
+    def part(self) -> Global___DraftPart:
+        """In messages between the header and the first chunk, alone: parts of that draft."""
+
+    @_builtins.property
+    def lattices(self) -> _containers.RepeatedCompositeFieldContainer[Global___LatticeHint]:
+        """In messages between the header and the first chunk, alone: how guarded loss made some of its tensors."""
+
     def __init__(
         self,
         *,
@@ -320,14 +341,49 @@ class UploadChunksRequest(_message.Message):
         size_bytes: _builtins.int = ...,
         item_bytes: _builtins.int = ...,
         data: _builtins.bytes = ...,
+        header: Global___ModelHeader | None = ...,
+        part: Global___DraftPart | None = ...,
+        lattices: _abc.Iterable[Global___LatticeHint] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "part", b"part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "digest", b"digest", "item_bytes", b"item_bytes", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "digest", b"digest", "header", b"header", "item_bytes", b"item_bytes", "lattices", b"lattices", "part", b"part", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UploadChunksRequest: _TypeAlias = UploadChunksRequest  # noqa: Y015
+
+@_typing.final
+class LatticeHint(_message.Message):
+    """Says that a tensor is a base plus whole multiples of a step, so that it can be stored as such. A wrong hint
+    costs bytes, never correctness.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARAMETER_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    parameter: _builtins.str
+    """Parameter name in the draft."""
+    base: _builtins.str
+    """Reference of the model whose parameter of the same name, data type and shape is the base."""
+    step: _builtins.float
+    """The step, a float32."""
+    def __init__(
+        self,
+        *,
+        parameter: _builtins.str = ...,
+        base: _builtins.str = ...,
+        step: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "parameter", b"parameter", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LatticeHint: _TypeAlias = LatticeHint  # noqa: Y015
 
 @_typing.final
 class UploadChunksResponse(_message.Message):
@@ -337,19 +393,25 @@ class UploadChunksResponse(_message.Message):
 
     CHUNK_COUNT_FIELD_NUMBER: _builtins.int
     STORED_BYTES_FIELD_NUMBER: _builtins.int
+    UNUSED_HINTS_FIELD_NUMBER: _builtins.int
     chunk_count: _builtins.int
     """Chunks that were taken."""
     stored_bytes: _builtins.int
     """Bytes that the store grew by: packs with all headers, and their indexes."""
+    @_builtins.property
+    def unused_hints(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parameters whose lattice hints could not be used, at most 1,000: their chunks were stored in other ways."""
+
     def __init__(
         self,
         *,
         chunk_count: _builtins.int = ...,
         stored_bytes: _builtins.int = ...,
+        unused_hints: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_count", b"chunk_count", "stored_bytes", b"stored_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_count", b"chunk_count", "stored_bytes", b"stored_bytes", "unused_hints", b"unused_hints"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -116,9 +116,15 @@ class ParameterServiceServicer:
         """Takes chunks. A chunk may span several messages and MUST be sent whole before the next begins. The server
         digests every chunk itself. If the stream is cut, what was verified is kept for the next try.
 
+        Before the first chunk the client SHOULD send the header of the draft, and then those parts of it whose
+        chunks follow: the server then stores chunks as exact differences to relatives, which it cannot do for chunks
+        of which it does not know where they belong. What is said there changes how many bytes are stored, never
+        which bytes come back.
+
         Errors:
         INVALID_ARGUMENT (DIGEST_MISMATCH: nothing of that chunk was kept; MESSAGE_OUT_OF_ORDER,
-        SHAPE_MISMATCH); RESOURCE_EXHAUSTED (DISK_FULL).
+        SHAPE_MISMATCH, and of the draft's header and parts as DraftModel); NOT_FOUND (PARENT_NOT_FOUND,
+        MODEL_NOT_FOUND); RESOURCE_EXHAUSTED (DISK_FULL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -73,9 +73,15 @@ class ParameterServiceStub:
     """Takes chunks. A chunk may span several messages and MUST be sent whole before the next begins. The server
     digests every chunk itself. If the stream is cut, what was verified is kept for the next try.
 
+    Before the first chunk the client SHOULD send the header of the draft, and then those parts of it whose
+    chunks follow: the server then stores chunks as exact differences to relatives, which it cannot do for chunks
+    of which it does not know where they belong. What is said there changes how many bytes are stored, never
+    which bytes come back.
+
     Errors:
       INVALID_ARGUMENT (DIGEST_MISMATCH: nothing of that chunk was kept; MESSAGE_OUT_OF_ORDER,
-      SHAPE_MISMATCH); RESOURCE_EXHAUSTED (DISK_FULL).
+      SHAPE_MISMATCH, and of the draft's header and parts as DraftModel); NOT_FOUND (PARENT_NOT_FOUND,
+      MODEL_NOT_FOUND); RESOURCE_EXHAUSTED (DISK_FULL).
     """
     CommitModel: _grpc.StreamUnaryMultiCallable[_parameters_pb2.CommitModelRequest, _parameters_pb2.CommitModelResponse]
     """Makes a drafted model visible. The messages are those of the draft again, followed by one with the epoch.
@@ -151,9 +157,15 @@ class ParameterServiceAsyncStub(ParameterServiceStub):
     """Takes chunks. A chunk may span several messages and MUST be sent whole before the next begins. The server
     digests every chunk itself. If the stream is cut, what was verified is kept for the next try.
 
+    Before the first chunk the client SHOULD send the header of the draft, and then those parts of it whose
+    chunks follow: the server then stores chunks as exact differences to relatives, which it cannot do for chunks
+    of which it does not know where they belong. What is said there changes how many bytes are stored, never
+    which bytes come back.
+
     Errors:
       INVALID_ARGUMENT (DIGEST_MISMATCH: nothing of that chunk was kept; MESSAGE_OUT_OF_ORDER,
-      SHAPE_MISMATCH); RESOURCE_EXHAUSTED (DISK_FULL).
+      SHAPE_MISMATCH, and of the draft's header and parts as DraftModel); NOT_FOUND (PARENT_NOT_FOUND,
+      MODEL_NOT_FOUND); RESOURCE_EXHAUSTED (DISK_FULL).
     """
     CommitModel: _aio.StreamUnaryMultiCallable[_parameters_pb2.CommitModelRequest, _parameters_pb2.CommitModelResponse]  # type: ignore[assignment]
     """Makes a drafted model visible. The messages are those of the draft again, followed by one with the epoch.
@@ -244,9 +256,15 @@ class ParameterServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes chunks. A chunk may span several messages and MUST be sent whole before the next begins. The server
         digests every chunk itself. If the stream is cut, what was verified is kept for the next try.
 
+        Before the first chunk the client SHOULD send the header of the draft, and then those parts of it whose
+        chunks follow: the server then stores chunks as exact differences to relatives, which it cannot do for chunks
+        of which it does not know where they belong. What is said there changes how many bytes are stored, never
+        which bytes come back.
+
         Errors:
           INVALID_ARGUMENT (DIGEST_MISMATCH: nothing of that chunk was kept; MESSAGE_OUT_OF_ORDER,
-          SHAPE_MISMATCH); RESOURCE_EXHAUSTED (DISK_FULL).
+          SHAPE_MISMATCH, and of the draft's header and parts as DraftModel); NOT_FOUND (PARENT_NOT_FOUND,
+          MODEL_NOT_FOUND); RESOURCE_EXHAUSTED (DISK_FULL).
         """
 
     @_abc_1.abstractmethod

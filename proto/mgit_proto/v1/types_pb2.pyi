@@ -438,6 +438,7 @@ class Model(_message.Message):
     PREVIOUS_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     DATASETS_FIELD_NUMBER: _builtins.int
+    LOSS_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """Model type, a free label that groups models; empty if none."""
     parameters_digest: _builtins.bytes
@@ -474,6 +475,10 @@ class Model(_message.Message):
     def datasets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dataset]:
         """Data sets, sorted."""
 
+    @_builtins.property
+    def loss(self) -> Global___LossRecord:
+        """What guarded loss did; absent for a model that was added as it is."""
+
     def __init__(
         self,
         *,
@@ -489,14 +494,149 @@ class Model(_message.Message):
         previous: Global___ModelSummary | None = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         datasets: _abc.Iterable[Global___Dataset] | None = ...,
+        loss: Global___LossRecord | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["previous", b"previous", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["loss", b"loss", "previous", b"previous", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["datasets", b"datasets", "files_bytes", b"files_bytes", "files_digest", b"files_digest", "metadata", b"metadata", "parameters_digest", b"parameters_digest", "parents", b"parents", "previous", b"previous", "size_bytes", b"size_bytes", "summary", b"summary", "tags", b"tags", "tensor_count", b"tensor_count", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["datasets", b"datasets", "files_bytes", b"files_bytes", "files_digest", b"files_digest", "loss", b"loss", "metadata", b"metadata", "parameters_digest", b"parameters_digest", "parents", b"parents", "previous", b"previous", "size_bytes", b"size_bytes", "summary", b"summary", "tags", b"tags", "tensor_count", b"tensor_count", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class LossRecord(_message.Message):
+    """What guarded loss did to a model before it was added. The stored model is what the client made of the original;
+    it has its own digests and comes back bit for bit.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    STRENGTH_FIELD_NUMBER: _builtins.int
+    BASE_UID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_DIGEST_FIELD_NUMBER: _builtins.int
+    LARGEST_ERROR_FIELD_NUMBER: _builtins.int
+    LARGEST_RELATIVE_ERROR_FIELD_NUMBER: _builtins.int
+    GUARD_FIELD_NUMBER: _builtins.int
+    TENSORS_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """"step": a multiple k of each tensor's own change; "epsilon": the formula of the MGit paper."""
+    strength: _builtins.float
+    """k, or epsilon."""
+    base_uid: _builtins.str
+    """UID of the model that the changes were measured against."""
+    original_digest: _builtins.bytes
+    """Digest of the parameter set of the original."""
+    largest_error: _builtins.float
+    """Largest absolute error of any weight."""
+    largest_relative_error: _builtins.float
+    """Largest, over the tensors, of root-mean-square error divided by root-mean-square change."""
+    @_builtins.property
+    def guard(self) -> Global___LossGuard:
+        """The test that decided."""
+
+    @_builtins.property
+    def tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___LossTensor]:
+        """What was done to each tensor that changed, in the order of the model; those that would make the record larger
+        than 512 KiB are left out, and lists of models leave out all.
+        """
+
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        strength: _builtins.float = ...,
+        base_uid: _builtins.str = ...,
+        original_digest: _builtins.bytes = ...,
+        largest_error: _builtins.float = ...,
+        largest_relative_error: _builtins.float = ...,
+        guard: Global___LossGuard | None = ...,
+        tensors: _abc.Iterable[Global___LossTensor] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["guard", b"guard"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_uid", b"base_uid", "guard", b"guard", "largest_error", b"largest_error", "largest_relative_error", b"largest_relative_error", "method", b"method", "original_digest", b"original_digest", "strength", b"strength", "tensors", b"tensors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LossRecord: _TypeAlias = LossRecord  # noqa: Y015
+
+@_typing.final
+class LossGuard(_message.Message):
+    """The test that a lossy model had to pass."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_POINT_FIELD_NUMBER: _builtins.int
+    CODE_DIGEST_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    TOLERANCE_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    entry_point: _builtins.str
+    """MODULE:FUNCTION."""
+    code_digest: _builtins.bytes
+    """Digest of its source."""
+    metric: _builtins.str
+    """Name of what it measures."""
+    direction: _builtins.str
+    """"higher" or "lower" is better."""
+    tolerance: _builtins.float
+    """Largest loss that was allowed, in units of the metric, or relative to it with method "epsilon"."""
+    before: _builtins.float
+    """What it gave for the original."""
+    after: _builtins.float
+    """What it gave for the stored model."""
+    def __init__(
+        self,
+        *,
+        entry_point: _builtins.str = ...,
+        code_digest: _builtins.bytes = ...,
+        metric: _builtins.str = ...,
+        direction: _builtins.str = ...,
+        tolerance: _builtins.float = ...,
+        before: _builtins.float = ...,
+        after: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "code_digest", b"code_digest", "direction", b"direction", "entry_point", b"entry_point", "metric", b"metric", "tolerance", b"tolerance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LossGuard: _TypeAlias = LossGuard  # noqa: Y015
+
+@_typing.final
+class LossTensor(_message.Message):
+    """What guarded loss did to a tensor."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    LARGEST_ERROR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Parameter name."""
+    step: _builtins.float
+    """Distance of two neighboring values that it could take."""
+    largest_error: _builtins.float
+    """Largest absolute error."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        step: _builtins.float = ...,
+        largest_error: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["largest_error", b"largest_error", "name", b"name", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LossTensor: _TypeAlias = LossTensor  # noqa: Y015
 
 @_typing.final
 class Parameter(_message.Message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from google.protobuf import timestamp_pb2
@@ -23,6 +24,7 @@ from mgit_core.lineage import (
 )
 from mgit_core.ports.graph import DuplicateGroup, RelatedModel, TensorUse
 from mgit_proto.v1 import lineage_pb2, types_pb2
+from mgit_service.servicers.loss import loss_message
 from mgit_service.use_cases.references import ParentRequest
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "duplicate_message",
     "edge_message",
     "followed_relations",
+    "listed_model_message",
     "metadata_message",
     "metadata_value",
     "model_message",
@@ -104,7 +107,15 @@ def model_message(model: Model) -> types_pb2.Model:
         previous=None if model.previous is None else summary_message(model.previous),
         tags=model.tags,
         datasets=[dataset_message(dataset) for dataset in model.datasets],
+        loss=None if model.loss is None else loss_message(model.loss),
     )
+
+
+def listed_model_message(model: Model) -> types_pb2.Model:
+    """A model of a list: without the tensors of its record of loss, of which a list could hold too many."""
+    if model.loss is not None:
+        model = replace(model, loss=replace(model.loss, tensors=()))
+    return model_message(model)
 
 
 def metadata_message(value: MetadataValue) -> types_pb2.MetadataValue:

@@ -87,8 +87,10 @@ def _pieces(content: Buffer) -> Iterator[memoryview]:
         yield view[start : start + PIECE_BYTES]
 
 
-def read_chunk_piece(raw: bytes) -> ChunkPiece:
+def read_chunk_piece(raw: bytes) -> ChunkPiece | parameters_pb2.UploadChunksRequest:
     """The piece that a serialized UploadChunksRequest carries; its data points into ``raw``.
+
+    A message that says something of the draft comes as it is.
 
     Raises:
         DecodeError: If it is no such message; gRPC then ends the call.
@@ -97,10 +99,12 @@ def read_chunk_piece(raw: bytes) -> ChunkPiece:
     while at >= 0:
         data = _last_field(raw, at)
         head = None if data is None else _head(raw[:at])
-        if data is not None and head is not None:
+        if data is not None and head is not None and not _is_of_draft(head):
             return ChunkPiece(head.digest, head.size_bytes, head.item_bytes, data)
         at = raw.find(_UPLOAD_CHUNKS_TAG, at + 1, _MOST_HEAD_BYTES)
     message = parameters_pb2.UploadChunksRequest.FromString(raw)
+    if _is_of_draft(message):
+        return message
     return ChunkPiece(message.digest, message.size_bytes, message.item_bytes, memoryview(message.data))
 
 
@@ -136,6 +140,10 @@ def _head(raw: bytes) -> parameters_pb2.UploadChunksRequest | None:
         return None
 
 
+def _is_of_draft(message: parameters_pb2.UploadChunksRequest) -> bool:
+    return message.HasField("header") or message.HasField("part") or len(message.lattices) > 0
+
+
 def _varint(number: int) -> bytes:
     encoded = bytearray()
     while number > 127:
@@ -154,7 +162,7 @@ _READERS: dict[str, Callable[[bytes], object]] = {
 def add_parameter_service(servicer: object, server: grpc.aio.Server) -> None:
     """Register ``servicer``, which has a method for each RPC.
 
-    For UploadChunks it gets ``ChunkPiece``, for UploadModel ``ContentPiece`` where a message carries bytes; its
+    For UploadChunks it gets ``ChunkPiece`` where a message is of a chunk, for UploadModel ``ContentPiece`` where a message carries bytes; its
     answers are messages, or messages already serialized.
     """
     handlers = {method.name: _handler(servicer, method) for method in _SERVICE.methods}

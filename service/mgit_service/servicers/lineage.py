@@ -49,7 +49,7 @@ class LineageServicer(lineage_pb2_grpc.LineageServiceServicer):
             self._lineage, page, prefix=request.name_prefix, type_name=request.type
         )
         return pb.ListModelsResponse(
-            models=[convert.model_message(model) for model in models],
+            models=[convert.listed_model_message(model) for model in models],
             next_page_token=_token(listed, page, [model.name for model in models]),
         )
 
@@ -61,7 +61,7 @@ class LineageServicer(lineage_pb2_grpc.LineageServiceServicer):
         page = listed.page(request.page_size, request.page_token)
         models = await catalog.list_versions(self._lineage, request.name, page)
         return pb.ListVersionsResponse(
-            models=[convert.model_message(model) for model in models],
+            models=[convert.listed_model_message(model) for model in models],
             next_page_token=_token(listed, page, [str(model.version) for model in models]),
         )
 

@@ -1,7 +1,8 @@
-"""MaintenanceService: how the service is, and what it stores."""
+"""MaintenanceService: how the service is, what it stores, and the work that keeps the store in order."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from importlib.metadata import version
 from typing import Any, TypeAlias
@@ -9,12 +10,18 @@ from typing import Any, TypeAlias
 import grpc.aio
 from typing_extensions import override
 
+from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_proto.v1 import maintenance_pb2 as pb
 from mgit_proto.v1 import maintenance_pb2_grpc
 from mgit_service.health import Watch
 from mgit_service.servicers import convert
 from mgit_service.use_cases import statistics
 from mgit_service.use_cases.backend import Backend
+from mgit_service.use_cases.checking import Checked, check_store
+from mgit_service.use_cases.collection import DEFAULT_GRACE_S, Collected, CollectionJob, collect
+from mgit_service.use_cases.findings import StoreProblem
+from mgit_service.use_cases.repacking import RepackDone, RepackJob, RepackProgress, repack
+from mgit_service.use_cases.reporting import WorkProgress
 
 __all__ = ["MaintenanceServicer"]
 
@@ -76,7 +83,7 @@ class MaintenanceServicer(maintenance_pb2_grpc.MaintenanceServiceServicer):
             logical_bytes=found.logical_bytes,
             unique_bytes=found.unique_bytes,
             shared_bytes=found.shared_bytes,
-            stored_bytes=found.unique_bytes + found.shared_bytes,
+            stored_bytes=found.stored_bytes,
             delta_bytes=found.delta_bytes,
             tensors=_tensors(found.tensors[:_TENSORS_IN_A_MESSAGE]),
         )
@@ -84,6 +91,101 @@ class MaintenanceServicer(maintenance_pb2_grpc.MaintenanceServiceServicer):
         for start in range(_TENSORS_IN_A_MESSAGE, len(found.tensors), _TENSORS_IN_A_MESSAGE):
             part = found.tensors[start : start + _TENSORS_IN_A_MESSAGE]
             yield pb.GetModelStatisticsResponse(tensors=_tensors(part))
+
+    @override
+    async def CollectGarbage(
+        self, request: pb.CollectGarbageRequest, context: Context
+    ) -> AsyncIterator[pb.CollectGarbageResponse]:
+        has_grace = request.HasField("grace_seconds")
+        job = CollectionJob(
+            dry_run=request.dry_run,
+            grace_s=_at_least("grace_seconds", request.grace_seconds, 0) if has_grace else DEFAULT_GRACE_S,
+            delete_everything=request.delete_everything,
+        )
+        async with contextlib.aclosing(collect(self._backend, job)) as steps:
+            async for step in steps:
+                if isinstance(step, WorkProgress):
+                    yield pb.CollectGarbageResponse(progress=_progress(step))
+                else:
+                    yield pb.CollectGarbageResponse(result=_collected(step))
+
+    @override
+    async def Repack(self, request: pb.RepackRequest, context: Context) -> AsyncIterator[pb.RepackResponse]:
+        job = RepackJob(
+            seconds=_at_least("seconds", request.seconds, 0) if request.HasField("seconds") else None,
+            cores=_at_least("cores", request.cores, 1) if request.HasField("cores") else None,
+        )
+        async with contextlib.aclosing(repack(self._backend, job)) as steps:
+            async for step in steps:
+                if isinstance(step, RepackProgress):
+                    yield pb.RepackResponse(progress=_progress(step))
+                else:
+                    yield pb.RepackResponse(result=_repacked(step))
+
+    @override
+    async def CheckStore(
+        self, request: pb.CheckStoreRequest, context: Context
+    ) -> AsyncIterator[pb.CheckStoreResponse]:
+        async with contextlib.aclosing(check_store(self._backend, repair=request.repair)) as steps:
+            async for step in steps:
+                if isinstance(step, WorkProgress):
+                    yield pb.CheckStoreResponse(progress=_progress(step))
+                elif isinstance(step, StoreProblem):
+                    yield pb.CheckStoreResponse(problem=_problem(step))
+                else:
+                    yield pb.CheckStoreResponse(result=_checked(step))
+
+
+def _at_least(field: str, value: int, least: int) -> int:
+    if value < least:
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_ARGUMENT, f"{field} is at least {least}; found {value}.", field=field
+        )
+    return value
+
+
+def _progress(step: WorkProgress | RepackProgress) -> pb.Progress:
+    return pb.Progress(phase=step.phase, done=step.done, total=step.total)
+
+
+def _collected(result: Collected) -> pb.CollectGarbageResult:
+    return pb.CollectGarbageResult(
+        chunks=result.chunks,
+        documents=result.documents,
+        bytes_freed=result.bytes_freed,
+        spared_chunks=result.spared_chunks,
+        finished_earlier=result.finished_earlier,
+    )
+
+
+def _repacked(result: RepackDone) -> pb.RepackResult:
+    return pb.RepackResult(
+        chunks=result.chunks,
+        bytes_before=result.bytes_before,
+        bytes_after=result.bytes_after,
+        is_complete=result.is_complete,
+        damaged_chunks=result.damaged_chunks,
+    )
+
+
+def _problem(problem: StoreProblem) -> pb.StoreProblem:
+    return pb.StoreProblem(
+        reason=problem.reason.value,
+        message=problem.message,
+        subject=problem.subject,
+        models=problem.models,
+        repaired=problem.repaired,
+    )
+
+
+def _checked(result: Checked) -> pb.CheckStoreResult:
+    return pb.CheckStoreResult(
+        ok=result.ok,
+        chunks=result.chunks,
+        bytes=result.raw_bytes,
+        documents=result.documents,
+        missing=result.missing,
+    )
 
 
 def _tensors(tensors: Sequence[statistics.TensorStatistics]) -> list[pb.TensorStatistics]:
@@ -94,6 +196,7 @@ def _tensors(tensors: Sequence[statistics.TensorStatistics]) -> list[pb.TensorSt
             logical_bytes=tensor.logical_bytes,
             stored_bytes=tensor.stored_bytes,
             encodings=tensor.encodings,
+            predictors=tensor.predictors,
             shared_with=tensor.shared_with,
         )
         for tensor in tensors

@@ -13,6 +13,7 @@ from mgit_core.names import MAX_NAME_LENGTH, check_model_name
 from mgit_core.tensor import TensorSpec
 from mgit_proto.v1 import parameters_pb2, types_pb2
 from mgit_service.servicers.convert import metadata_value, parent_request
+from mgit_service.servicers.loss import loss_value
 from mgit_service.use_cases.drafting import DraftAssembly, DraftHeader, FilePart, ParameterPart
 
 __all__ = [
@@ -80,7 +81,8 @@ def header_value(message: parameters_pb2.ModelHeader) -> DraftHeader:
     """What a draft says of the model as a whole, checked as far as it can be without the graph.
 
     Raises:
-        InvalidArgumentError: INVALID_NAME, INVALID_METADATA, INVALID_RELATION or INVALID_ARGUMENT.
+        InvalidArgumentError: INVALID_NAME, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE or
+            INVALID_ARGUMENT.
     """
     if message.source_format not in _SOURCE_FORMATS:
         raise InvalidArgumentError(
@@ -101,6 +103,7 @@ def header_value(message: parameters_pb2.ModelHeader) -> DraftHeader:
         datasets=tuple(dict.fromkeys(_dataset_value(dataset) for dataset in message.datasets)),
         source_format=message.source_format,
         ties=tuple(tuple(tie.names) for tie in message.ties),
+        loss=loss_value(message.loss) if message.HasField("loss") else None,
     )
 
 

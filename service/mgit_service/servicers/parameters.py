@@ -13,13 +13,14 @@ from mgit_proto.v1 import parameters_pb2
 from mgit_service.servicers import messages
 from mgit_service.servicers.convert import model_message
 from mgit_service.servicers.frames import ChunkPiece, ContentPiece, chunk_frames, data_frames
-from mgit_service.servicers.pieces import ChunkPieces, begin_content
+from mgit_service.servicers.pieces import ChunkPieces, UploadOutline, begin_content
 from mgit_service.servicers.requests import check_request_id
 from mgit_service.use_cases import reading
 from mgit_service.use_cases.backend import Backend
 from mgit_service.use_cases.commit import CommitRequest, commit_draft
 from mgit_service.use_cases.drafting import Draft, DraftAssembly
 from mgit_service.use_cases.ingest import ChunkIngest
+from mgit_service.use_cases.outlines import UploadPlan, plan_upload
 from mgit_service.use_cases.raw import RawModel
 from mgit_service.use_cases.resolution import (
     EpochWatch,
@@ -30,6 +31,8 @@ from mgit_service.use_cases.resolution import (
 )
 
 __all__ = ["ParameterServicer"]
+
+_MAX_UNUSED_HINTS = 1_000
 
 
 class ParameterServicer:
@@ -78,20 +81,46 @@ class ParameterServicer:
         yield parameters_pb2.DraftModelResponse(epoch=epoch)
 
     async def UploadChunks(  # noqa: N802
-        self, request_iterator: AsyncIterator[ChunkPiece], context: object
+        self,
+        request_iterator: AsyncIterator[ChunkPiece | parameters_pb2.UploadChunksRequest],
+        context: object,
     ) -> parameters_pb2.UploadChunksResponse:
         del context
+        outline = UploadOutline(self._backend.chunks.algorithm)
         pieces = ChunkPieces()
+        plan: UploadPlan | None = None
         async with ChunkIngest(self._backend) as ingest:
             async for message in request_iterator:
+                if not isinstance(message, ChunkPiece):
+                    outline.take(message)
+                    continue
+                if not outline.is_over:
+                    plan = await self._plan_upload(outline, ingest)
                 chunk = pieces.take(message)
                 if chunk is not None:
+                    chunk.place = plan.places.find(chunk.digest, chunk.size_bytes) if plan else None
                     await ingest.add(chunk)
             pieces.finish()
+            if not outline.is_over:
+                plan = await self._plan_upload(outline, ingest)
             await ingest.finish()
         return parameters_pb2.UploadChunksResponse(
-            chunk_count=ingest.chunk_count, stored_bytes=ingest.stored_bytes
+            chunk_count=ingest.chunk_count,
+            stored_bytes=ingest.stored_bytes,
+            unused_hints=plan.unused_hints(_MAX_UNUSED_HINTS) if plan else (),
         )
+
+    async def _plan_upload(self, outline: UploadOutline, ingest: ChunkIngest) -> UploadPlan | None:
+        said = outline.finish()
+        if said.header is None:
+            return None
+        await resolve_parents(self._backend, said.header)
+        await resolve_previous(self._backend, said.header)
+        # Copies that a collection is about to take are no bases.
+        await self._epoch.read()
+        plan = await plan_upload(self._backend, said.header, said.parameters, said.hints)
+        ingest.predict_with(plan.planner)
+        return plan
 
     async def CommitModel(  # noqa: N802
         self, request_iterator: AsyncIterator[parameters_pb2.CommitModelRequest], context: object
@@ -138,7 +167,8 @@ class ParameterServicer:
         await resolve_parents(self._backend, header)
         await resolve_previous(self._backend, header)
         epoch = await self._epoch.read()
-        draft = await self._take_content(RawModel(header), request_iterator)
+        plan = await plan_upload(self._backend, header, ())
+        draft = await self._take_content(RawModel(header), plan, request_iterator)
         request = CommitRequest(
             epoch=epoch,
             request_id=request_id,
@@ -154,10 +184,12 @@ class ParameterServicer:
     async def _take_content(
         self,
         model: RawModel,
+        plan: UploadPlan,
         request_iterator: AsyncIterator[parameters_pb2.UploadModelRequest | ContentPiece],
     ) -> Draft:
         has_ended = False
         async with ChunkIngest(self._backend) as ingest:
+            ingest.predict_with(plan.planner)
             async for message in request_iterator:
                 if has_ended:
                     raise messages.out_of_order("something came behind the end of the upload")

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mgit_core.chunking import CHUNK_BYTES
-from mgit_core.errors import ErrorReason, InvalidArgumentError
+from mgit_core.digest import DigestAlgorithm
+from mgit_core.errors import ErrorReason, InvalidArgumentError, ResourceExhaustedError
 from mgit_core.files import FileKind
+from mgit_core.manifest import Parameter
 from mgit_proto.v1 import parameters_pb2, types_pb2
 from mgit_service.servicers.frames import ChunkPiece
-from mgit_service.servicers.messages import out_of_order, spec_value
+from mgit_service.servicers.messages import add_part, check_size, header_value, out_of_order, spec_value
+from mgit_service.use_cases.drafting import DraftAssembly, DraftHeader
 from mgit_service.use_cases.ingest import RawChunk
+from mgit_service.use_cases.lattices import MAX_HINTS, LatticeHint
 from mgit_service.use_cases.raw import RawModel
 
-__all__ = ["ChunkPieces", "begin_content"]
+__all__ = ["ChunkPieces", "Outlined", "UploadOutline", "begin_content"]
 
 _WIDTHS = frozenset({1, 2, 4, 8, 16})
 
@@ -56,6 +62,83 @@ class ChunkPieces:
         """
         if self._chunk is not None:
             raise out_of_order(f"the stream ended with {self._left} bytes of a chunk still to come")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlined:
+    """What an upload of chunks said of its draft.
+
+    Attributes:
+        header: Its header; None if it said nothing.
+        parameters: Those parameters that it named, whole.
+        hints: Its lattice hints, in order.
+    """
+
+    header: DraftHeader | None
+    parameters: tuple[Parameter, ...] = ()
+    hints: tuple[LatticeHint, ...] = ()
+
+
+class UploadOutline:
+    """Takes what comes before the first chunk of an upload of chunks.
+
+    Attributes:
+        is_over: Whether the first chunk has come.
+    """
+
+    def __init__(self, algorithm: DigestAlgorithm) -> None:
+        self._algorithm = algorithm
+        self._header: DraftHeader | None = None
+        self._assembly: DraftAssembly | None = None
+        self._hints: list[LatticeHint] = []
+        self.is_over = False
+
+    def take(self, message: parameters_pb2.UploadChunksRequest) -> None:
+        """Take a header, which must be the first message, a part or hints.
+
+        Raises:
+            InvalidArgumentError: MESSAGE_OUT_OF_ORDER, or as ``header_value`` and ``add_part``.
+            ResourceExhaustedError: LIMIT_EXCEEDED.
+        """
+        check_size(message.ByteSize())
+        fields = {field.name for field, _ in message.ListFields()}
+        if self.is_over or len(fields) != 1:
+            raise out_of_order(
+                f"a message with {', '.join(sorted(fields))}; what is said of a draft comes alone, before the "
+                "first chunk"
+            )
+        if fields == {"header"}:
+            if self._assembly is not None:
+                raise out_of_order("an upload has one header, in its first message")
+            self._header = header_value(message.header)
+            self._assembly = DraftAssembly(self._algorithm, self._header)
+        elif self._assembly is None:
+            raise out_of_order(f"a message with {fields.pop()} came before the header of its draft")
+        elif fields == {"part"}:
+            add_part(self._assembly, message.part)
+        else:
+            self._hints += [LatticeHint(hint.parameter, hint.base, hint.step) for hint in message.lattices]
+            if len(self._hints) > MAX_HINTS:
+                raise ResourceExhaustedError(
+                    ErrorReason.LIMIT_EXCEEDED,
+                    f"An upload has at most {MAX_HINTS} lattice hints.",
+                    limit=MAX_HINTS,
+                )
+
+    def finish(self) -> Outlined:
+        """All that was said; nothing may come behind.
+
+        Raises:
+            InvalidArgumentError: SHAPE_MISMATCH for a last parameter that lacks chunks.
+        """
+        self.is_over = True
+        if self._assembly is None:
+            return Outlined(header=None)
+        return Outlined(
+            header=self._header,
+            parameters=self._assembly.finish_parameters(),
+            hints=tuple(self._hints),
+        )
 
 
 def _first_piece(message: ChunkPiece) -> RawChunk:

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mgit_core.ports.chunks import ChunkStore, ParameterStore
-from mgit_core.ports.graph import Lineage
+from mgit_core.ports.graph import Lineage, StoreState
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "SeenEpoch"]
+
+
+@dataclass(slots=True, kw_only=True)
+class SeenEpoch:
+    """What the graph said of the store that this process has taken over.
+
+    Attributes:
+        state: The last state; None before the first look.
+        condemned: Key of the list whose copies do not count as there.
+        lock: Held while a new state is taken over.
+    """
+
+    state: StoreState | None = None
+    condemned: str | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +36,10 @@ class Backend:
         chunks: Its chunks.
         parameters: Its manifests and file lists.
         lineage: The graph.
+        window_bytes: Raw bytes of a tensor that are gathered before it is judged what it was made from.
         threads: Where blocking work runs: the ports to stored content block, the event loop must not.
+        seen: Written by ``resolution.EpochWatch`` only.
+        committed: Set whenever a model was committed; the upkeep clears it.
     """
 
     store_id: str
@@ -28,3 +47,6 @@ class Backend:
     parameters: ParameterStore
     lineage: Lineage
     threads: ThreadPoolExecutor
+    window_bytes: int = 64 << 20
+    seen: SeenEpoch = field(default_factory=SeenEpoch)
+    committed: asyncio.Event = field(default_factory=asyncio.Event)

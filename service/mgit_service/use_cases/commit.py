@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mgit_core.digest import Digest, digest_of_parts
 from mgit_core.errors import ErrorReason, FailedPreconditionError, InvalidArgumentError, NotFoundError
-from mgit_core.lineage import CommittedModel, ModelCommit, ParameterSet, RequestKey, TensorRecord
+from mgit_core.lineage import (
+    CommittedModel,
+    ModelCommit,
+    ParameterSet,
+    ParentLink,
+    RequestKey,
+    TensorRecord,
+)
 from mgit_core.manifest import Manifest
 from mgit_core.names import make_uid
 from mgit_core.ports.chunks import ChunkStore, ParameterStore
 from mgit_service.use_cases.backend import Backend
-from mgit_service.use_cases.drafting import Draft
+from mgit_service.use_cases.drafting import Draft, DraftHeader
 from mgit_service.use_cases.headers import check_headers
 from mgit_service.use_cases.resolution import in_thread, resolve_parents, resolve_previous
 
@@ -45,7 +53,8 @@ async def commit_draft(backend: Backend, draft: Draft, request: CommitRequest) -
     Raises:
         FailedPreconditionError: CHUNKS_MISSING, naming the first missing digest and their number.
         InvalidArgumentError: SHAPE_MISMATCH for chunks that are not as long as the draft says, or a
-            safetensors file that could not be rebuilt; as ``resolve_parents``.
+            safetensors file that could not be rebuilt; INVALID_ARGUMENT for a record of loss whose base is no
+            parent; as ``resolve_parents``.
         NotFoundError: PARENT_NOT_FOUND, MODEL_NOT_FOUND or TAG_NOT_FOUND.
         ConflictError: REQUEST_ID_REUSED.
         UnavailableError: UPLOAD_STALE.
@@ -74,6 +83,7 @@ def _request_key(backend: Backend, draft: Draft, request: CommitRequest) -> Requ
 async def _commit(backend: Backend, draft: Draft, epoch: int, key: RequestKey | None) -> CommittedModel:
     parents = await resolve_parents(backend, draft.header)
     previous = await resolve_previous(backend, draft.header)
+    _check_loss(draft.header, parents)
     await in_thread(backend, _check_content, backend.chunks, draft)
     stored = await _store_documents(backend, draft)
     header = draft.header
@@ -92,8 +102,20 @@ async def _commit(backend: Backend, draft: Draft, epoch: int, key: RequestKey | 
         files=stored.files,
         files_key=stored.files_key,
         files_bytes=draft.files.stored_bytes if draft.files else 0,
+        loss=header.loss,
     )
-    return await backend.lineage.models.commit(commit, key)
+    committed = await backend.lineage.models.commit(commit, key)
+    backend.committed.set()
+    return committed
+
+
+def _check_loss(header: DraftHeader, parents: Sequence[ParentLink]) -> None:
+    if header.loss is not None and all(header.loss.base_uid != link.parent_uid for link in parents):
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_ARGUMENT,
+            f"The base of guarded loss is one of the model's parents; found @{header.loss.base_uid}.",
+            field="loss.base_uid",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

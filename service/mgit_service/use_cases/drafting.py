@@ -10,6 +10,7 @@ from mgit_core.digest import DIGEST_SIZE, Digest, DigestAlgorithm
 from mgit_core.errors import ErrorReason, InvalidArgumentError, ResourceExhaustedError
 from mgit_core.files import FileEntry, FileKind, FileList, check_file_path
 from mgit_core.lineage import Dataset, MetadataValue
+from mgit_core.loss import LossRecord
 from mgit_core.manifest import Manifest, Parameter, make_parameter
 from mgit_core.names import check_parameter_name
 from mgit_core.tensor import TensorSpec
@@ -41,6 +42,7 @@ class DraftHeader:
         datasets: Each once.
         source_format: What it looked like at the source; empty if that is not said.
         ties: Groups of parameter names that shared one memory at the source.
+        loss: What guarded loss did, checked; None for a model that is added as it is.
     """
 
     name: str
@@ -52,6 +54,7 @@ class DraftHeader:
     datasets: tuple[Dataset, ...] = ()
     source_format: str = ""
     ties: tuple[tuple[str, ...], ...] = ()
+    loss: LossRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,9 +199,10 @@ class DraftAssembly:
 
         Raises:
             InvalidArgumentError: SHAPE_MISMATCH for a last parameter or file that lacks chunks; INVALID_NAME
-                for ties that name no parameter, or a path that is a folder of another.
+                for ties or a record of loss that name no parameter, or a path that is a folder of another.
         """
         self._close()
+        self._check_loss()
         for tie in self._header.ties:
             unknown = next((name for name in tie if name not in self._names), None)
             if unknown is not None or len(set(tie)) < 2:
@@ -218,6 +222,24 @@ class DraftAssembly:
             )
         manifest = Manifest(self._algorithm, tuple(self._parameters))
         return Draft(header=header, manifest=manifest, files=files)
+
+    def _check_loss(self) -> None:
+        loss = self._header.loss
+        for tensor in loss.tensors if loss else ():
+            if tensor.name not in self._names:
+                raise InvalidArgumentError(
+                    ErrorReason.INVALID_NAME,
+                    f"A record of loss names parameters of its own model; found {tensor.name[:80]!r}.",
+                )
+
+    def finish_parameters(self) -> tuple[Parameter, ...]:
+        """The parameters alone, of a draft that may lack others and files.
+
+        Raises:
+            InvalidArgumentError: SHAPE_MISMATCH for a last parameter or file that lacks chunks.
+        """
+        self._close()
+        return tuple(self._parameters)
 
     def _extend(self, chunks: Sequence[Digest]) -> None:
         assert self._open is not None  # noqa: S101 - a part has just begun or continued something

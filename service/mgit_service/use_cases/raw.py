@@ -10,7 +10,7 @@ from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_core.files import FileKind
 from mgit_core.tensor import TensorSpec
 from mgit_service.use_cases.drafting import Draft, DraftAssembly, DraftHeader, FilePart, ParameterPart
-from mgit_service.use_cases.ingest import RawChunk
+from mgit_service.use_cases.ingest import ChunkPlace, RawChunk
 
 __all__ = ["RawModel"]
 
@@ -27,6 +27,7 @@ class RawModel:
         self._chunks: list[RawChunk] = []
         self._sizes: Iterator[int] = iter(())
         self._width = 1
+        self._spec: TensorSpec | None = None
         self._left = 0
         self._wanted = 0
 
@@ -48,6 +49,7 @@ class RawModel:
         self._parameters.append((name, spec, self._chunks))
         self._sizes = chunk_sizes(spec)
         self._width = spec.number_bytes
+        self._spec = spec
 
     def begin_file(self, path: str, size_bytes: int) -> None:
         """Begin an opaque file of ``size_bytes`` bytes.
@@ -59,6 +61,7 @@ class RawModel:
         self._files.append((path, size_bytes, self._chunks))
         self._sizes = file_chunk_sizes(size_bytes)
         self._width = 1
+        self._spec = None
 
     def feed(self, data: memoryview) -> Iterator[RawChunk]:
         """Take the next bytes of what began last; gives the chunks that they complete.
@@ -76,7 +79,7 @@ class RawModel:
         while data:
             if not self._wanted:
                 self._wanted = next(self._sizes)
-                self._chunks.append(RawChunk(self._wanted, self._width))
+                self._chunks.append(RawChunk(self._wanted, self._width, place=self._place()))
             piece, data = data[: self._wanted], data[self._wanted :]
             self._chunks[-1].pieces.append(piece)
             self._wanted -= len(piece)
@@ -127,6 +130,11 @@ class RawModel:
         self._left = size_bytes
         self._wanted = 0
         self._chunks = []
+
+    def _place(self) -> ChunkPlace | None:
+        if self._spec is None:
+            return None
+        return ChunkPlace(self._parameters[-1][0], self._spec, len(self._chunks))
 
     def _mismatch(self, found: str) -> InvalidArgumentError:
         return InvalidArgumentError(

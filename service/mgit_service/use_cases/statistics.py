@@ -1,28 +1,29 @@
 """What is stored, added up: for the whole store, and for one model among all others.
 
 Bytes are those in packs. A chunk counts once however often it is used, so the statistics read the manifest of
-every present model; manifests that several models have in common are read once.
+every present model; manifests that several models have in common are read once. A model uses the chunks that its
+manifest names and those that their stored form rests on: what a reading of it touches. So the unique bytes of all
+models, the bytes that several of them share, and what is reclaimable make up all bytes of chunks.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
-from mgit_core.coding.encoded import Encoding
-from mgit_core.digest import DIGEST_SIZE, Digest
+from mgit_core.coding.codec import encoding_name, predictor_name
+from mgit_core.digest import Digest
 from mgit_core.errors import ErrorReason, FailedPreconditionError
 from mgit_core.lineage import Model
 from mgit_core.manifest import Parameter
-from mgit_core.ports.chunks import StoreUsage
+from mgit_core.ports.chunks import StoredForm, StoreUsage
 from mgit_core.ports.graph import GraphCounts, Page
 from mgit_service.use_cases.backend import Backend
+from mgit_service.use_cases.digests import DigestGatherer, DigestSet, digest_array
 from mgit_service.use_cases.references import find_model
 from mgit_service.use_cases.resolution import in_thread
+from mgit_service.use_cases.touching import forms_touched, touched_by
 
 __all__ = [
     "ModelStatistics",
@@ -35,10 +36,7 @@ __all__ = [
 _PAGE_SIZE = 1_000
 # So many documents are read in one go; between two of them a cancelled call ends.
 _DOCUMENTS_AT_ONCE = 32
-# Digests gathered before they are joined with those known: 32 MiB.
-_DIGESTS_AT_ONCE = 1 << 20
-_CHUNKS_AT_ONCE = 64
-_DIGEST_TYPE = np.dtype((np.void, DIGEST_SIZE))
+_CHUNKS_AT_ONCE = 8_192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +69,9 @@ class TensorStatistics:
         name: Parameter name.
         digest: Digest of the tensor.
         logical_bytes: Bytes of the tensor.
-        stored_bytes: Bytes in packs of its chunks, each counted once.
+        stored_bytes: Bytes in packs of its chunks, each counted once, without what they rest on.
         encodings: Number of its distinct chunks by the name of their encoding.
+        predictors: The same by the name of what they are predicted from; ``none`` for those stored alone.
         shared_with: Other parameters, in this and other present models, that are the same tensor.
     """
 
@@ -80,7 +79,8 @@ class TensorStatistics:
     digest: Digest
     logical_bytes: int
     stored_bytes: int
-    encodings: dict[str, int]
+    encodings: Mapping[str, int]
+    predictors: Mapping[str, int]
     shared_with: int
 
 
@@ -104,18 +104,29 @@ class ModelStatistics:
     delta_bytes: int
     tensors: Sequence[TensorStatistics]
 
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes in packs that a reading of the model touches."""
+        return self.unique_bytes + self.shared_bytes
+
 
 async def store_statistics(backend: Backend) -> StoreStatistics:
-    """Add up the whole store. Memory: 32 bytes for each chunk in use, and a page of models.
+    """Add up the whole store. Memory: 40 bytes for each chunk in use, and a page of models.
 
     Raises:
-        CorruptError: MANIFEST_CORRUPT for a manifest of a present model.
+        CorruptError: MANIFEST_CORRUPT for a manifest of a present model; CHUNK_CORRUPT for a difference whose
+            header cannot be read.
     """
+    await in_thread(backend, backend.chunks.refresh)  # Another process may have encoded chunks again.
     counts = await backend.lineage.content.counts()
-    used = _DigestSet()
+    gatherer = DigestGatherer()
     async for group in _documents(backend):
-        await in_thread(backend, used.add_all, (_chunks_of(backend, document) for document in group))
-    used_bytes = await in_thread(backend, used.stored_bytes, backend)
+        await in_thread(backend, _gather, backend, group, gatherer)
+    used = await touched_by(backend, gatherer.finish())
+    used_bytes = 0
+    for start in range(0, len(used), _CHUNKS_AT_ONCE):
+        part = [digest.tobytes() for digest in used.digests[start : start + _CHUNKS_AT_ONCE]]
+        used_bytes += sum(await in_thread(backend, backend.chunks.stored_sizes, part))
     usage = await in_thread(backend, backend.parameters.usage)
     return StoreStatistics(
         counts=counts, usage=usage, reclaimable_bytes=max(0, usage.chunk_bytes - used_bytes)
@@ -123,14 +134,14 @@ async def store_statistics(backend: Backend) -> StoreStatistics:
 
 
 async def model_statistics(backend: Backend, reference: str) -> ModelStatistics:
-    """Add up one model. Memory: some 300 bytes for each of its chunks, and a page of models.
+    """Add up one model. Memory: some 400 bytes for each of its chunks, 40 for each of all others.
 
     Raises:
         NotFoundError: MODEL_NOT_FOUND or TAG_NOT_FOUND.
         InvalidArgumentError: INVALID_REFERENCE or INVALID_NAME.
         FailedPreconditionError: MODEL_REMOVED.
         CorruptError: MANIFEST_CORRUPT, of this or another present model; CHUNK_CORRUPT for a chunk of this
-            one whose header cannot be read.
+            one, or a difference of another, whose header cannot be read.
     """
     model = await find_model(backend.lineage, reference)
     if model.parameters is None:
@@ -139,27 +150,34 @@ async def model_statistics(backend: Backend, reference: str) -> ModelStatistics:
             f"Model {model.ref} was removed; it has no parameters to add up.",
             reference=reference,
         )
+    await in_thread(backend, backend.chunks.refresh)
     own = _Document(manifest_key=model.parameters.manifest_key, files_key=model.files_key)
-    own_chunks = set(await in_thread(backend, _chunks_of, backend, own))
     parameters = await in_thread(backend, _parameters_of, backend, own)
-    sharing = _Sharing(chunks=own_chunks, tensors={parameter.digest for parameter in parameters})
+    forms = await forms_touched(backend, await in_thread(backend, _chunks_of, backend, own))
+    others = _Others(tensors={parameter.digest for parameter in parameters})
     async for group in _documents(backend, without=model.uid):
-        await in_thread(backend, sharing.add_all, backend, group)
-    stored = await _stored_chunks(backend, list(own_chunks))
+        await in_thread(backend, others.add_all, backend, group)
+    shared = await _shared(backend, list(forms), others.chunks.finish())
     own_tensors = Counter(parameter.digest for parameter in parameters)
-    shared_bytes = sum(stored[chunk].size for chunk in sharing.shared_chunks)
-    whole = sum(chunk.size for chunk in stored.values())
+    whole = sum(form.size_bytes for form in forms.values())
+    shared_bytes = sum(forms[chunk].size_bytes for chunk in shared)
     return ModelStatistics(
         model=model,
         logical_bytes=model.parameters.size_bytes + model.files_bytes,
         unique_bytes=whole - shared_bytes,
         shared_bytes=shared_bytes,
-        delta_bytes=sum(chunk.size for chunk in stored.values() if chunk.is_delta),
+        delta_bytes=sum(form.size_bytes for form in forms.values() if form.bases),
         tensors=[
-            _tensor(parameter, stored, own_tensors[parameter.digest] + sharing.uses[parameter.digest] - 1)
+            _tensor(parameter, forms, own_tensors[parameter.digest] + others.uses[parameter.digest] - 1)
             for parameter in parameters
         ],
     )
+
+
+async def _shared(backend: Backend, own: Sequence[Digest], others: DigestSet) -> list[Digest]:
+    """Those of ``own`` that a reading of ``others`` touches."""
+    flags = (await touched_by(backend, others)).has(digest_array(own))
+    return [digest for digest, is_shared in zip(own, flags.tolist(), strict=True) if is_shared]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,95 +228,41 @@ def _chunks_of(backend: Backend, document: _Document) -> list[Digest]:
     return chunks
 
 
-class _DigestSet:
-    """Distinct digests as one sorted array, a tenth of what a set takes."""
-
-    def __init__(self) -> None:
-        self._known: npt.NDArray[np.void] = np.empty(0, _DIGEST_TYPE)
-        self._fresh: list[Digest] = []
-
-    def add_all(self, groups: Iterable[list[Digest]]) -> None:
-        for group in groups:
-            self._fresh += group
-            if len(self._fresh) >= _DIGESTS_AT_ONCE:
-                self._join()
-
-    def stored_bytes(self, backend: Backend) -> int:
-        """Bytes in packs of all of them."""
-        self._join()
-        total = 0
-        for start in range(0, len(self._known), _DIGESTS_AT_ONCE):
-            digests = [digest.tobytes() for digest in self._known[start : start + _DIGESTS_AT_ONCE]]
-            total += sum(backend.chunks.stored_sizes(digests))
-        return total
-
-    def _join(self) -> None:
-        fresh = np.frombuffer(b"".join(self._fresh), _DIGEST_TYPE)
-        self._known = np.unique(np.concatenate([self._known, fresh]))
-        self._fresh = []
+def _gather(backend: Backend, documents: Sequence[_Document], gatherer: DigestGatherer) -> None:
+    for document in documents:
+        gatherer.add(_chunks_of(backend, document))
 
 
 @dataclass(slots=True, kw_only=True)
-class _Sharing:
-    """What other models have in common with one.
+class _Others:
+    """What other models are made of, as far as it concerns one.
 
     Attributes:
-        chunks: Chunks of the one.
         tensors: Tensors of the one.
-        shared_chunks: Those of its chunks that another model uses.
+        chunks: Chunks that the manifests and file lists of others name.
         uses: How often each of its tensors is a parameter of another model.
     """
 
-    chunks: set[Digest]
     tensors: set[Digest]
-    shared_chunks: set[Digest] = field(default_factory=set)
+    chunks: DigestGatherer = field(default_factory=DigestGatherer)
     uses: Counter[Digest] = field(default_factory=Counter)
 
     def add_all(self, backend: Backend, documents: Sequence[_Document]) -> None:
         for document in documents:
-            self.shared_chunks |= self.chunks.intersection(_chunks_of(backend, document))
+            self.chunks.add(_chunks_of(backend, document))
             for parameter in _parameters_of(backend, document):
                 if parameter.digest in self.tensors:
                     self.uses[parameter.digest] += document.models
 
 
-@dataclass(frozen=True, slots=True)
-class _StoredChunk:
-    """Bytes in a pack, and how they are coded."""
-
-    size: int
-    encoding: str
-    is_delta: bool
-
-
-async def _stored_chunks(backend: Backend, chunks: Sequence[Digest]) -> dict[Digest, _StoredChunk]:
-    stored: dict[Digest, _StoredChunk] = {}
-    for start in range(0, len(chunks), _CHUNKS_AT_ONCE):
-        part = chunks[start : start + _CHUNKS_AT_ONCE]
-        stored |= await in_thread(backend, _look_up, backend, part)
-    return stored
-
-
-def _look_up(backend: Backend, chunks: Sequence[Digest]) -> dict[Digest, _StoredChunk]:
-    found: dict[Digest, _StoredChunk] = {}
-    for chunk, size in zip(chunks, backend.chunks.stored_sizes(chunks), strict=True):
-        encoded = backend.chunks.read_encoded(chunk)
-        found[chunk] = _StoredChunk(size, _encoding_name(encoded.encoding), bool(encoded.bases))
-    return found
-
-
-def _encoding_name(number: int) -> str:
-    known = number in {encoding.value for encoding in Encoding}
-    return Encoding(number).name.lower().replace("_", "-") if known else f"encoding-{number}"
-
-
-def _tensor(parameter: Parameter, stored: dict[Digest, _StoredChunk], shared_with: int) -> TensorStatistics:
-    chunks = [stored[chunk] for chunk in dict.fromkeys(parameter.chunks)]
+def _tensor(parameter: Parameter, forms: Mapping[Digest, StoredForm], shared_with: int) -> TensorStatistics:
+    stored = [forms[chunk] for chunk in dict.fromkeys(parameter.chunks)]
     return TensorStatistics(
         name=parameter.name,
         digest=parameter.digest,
         logical_bytes=parameter.spec.size_bytes,
-        stored_bytes=sum(chunk.size for chunk in chunks),
-        encodings=dict(Counter(chunk.encoding for chunk in chunks)),
+        stored_bytes=sum(form.size_bytes for form in stored),
+        encodings=Counter(encoding_name(form.encoding) for form in stored),
+        predictors=Counter(predictor_name(form.predictor) for form in stored),
         shared_with=shared_with,
     )

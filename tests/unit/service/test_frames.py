@@ -61,6 +61,7 @@ def test_a_piece_is_read_as_the_message_class_reads_it(
         digest=digest, size_bytes=size_bytes, item_bytes=item_bytes, data=data
     ).SerializeToString()
     piece = frames.read_chunk_piece(raw)
+    assert isinstance(piece, frames.ChunkPiece)
     found = (piece.digest, piece.size_bytes, piece.item_bytes, bytes(piece.data))
     assert found == (digest, size_bytes, item_bytes, data)
 
@@ -74,6 +75,10 @@ def test_any_bytes_are_read_as_the_message_class_reads_them(raw: bytes) -> None:
             frames.read_chunk_piece(raw)
         return
     piece = frames.read_chunk_piece(raw)
+    if expected.HasField("header") or expected.HasField("part") or expected.lattices:
+        assert piece == expected
+        return
+    assert isinstance(piece, frames.ChunkPiece)
     assert (piece.digest, piece.size_bytes, piece.item_bytes, bytes(piece.data)) == (
         expected.digest,
         expected.size_bytes,
@@ -121,3 +126,21 @@ def test_the_last_of_several_kinds_counts() -> None:
         frames.read_upload(start.SerializeToString() + data.SerializeToString()), frames.ContentPiece
     )
     assert frames.read_upload(data.SerializeToString() + start.SerializeToString()) == start
+
+
+OF_DRAFT = [
+    parameters_pb2.UploadChunksRequest(header=parameters_pb2.ModelHeader(name="m")),
+    parameters_pb2.UploadChunksRequest(header=parameters_pb2.ModelHeader()),
+    parameters_pb2.UploadChunksRequest(part=parameters_pb2.DraftPart()),
+    parameters_pb2.UploadChunksRequest(lattices=[parameters_pb2.LatticeHint(parameter='"' * 40, step=0.5)]),
+]
+
+
+@pytest.mark.parametrize("message", OF_DRAFT)
+@pytest.mark.parametrize("data", [b"", b"bytes"])
+def test_what_is_said_of_a_draft_is_never_taken_for_a_piece(
+    message: parameters_pb2.UploadChunksRequest, data: bytes
+) -> None:
+    """The data may come behind the other fields, whatever their numbers."""
+    raw = message.SerializeToString() + parameters_pb2.UploadChunksRequest(data=data).SerializeToString()
+    assert frames.read_chunk_piece(raw) == parameters_pb2.UploadChunksRequest.FromString(raw)

@@ -65,6 +65,8 @@ def test_a_missing_store_is_named() -> None:
         ("MGIT_REFLECTION", "perhaps"),
         ("MGIT_GRACE_SECONDS", "-1"),
         ("MGIT_LOG_LEVEL", "LOUD"),
+        ("MGIT_UPKEEP", "sometimes"),
+        ("MGIT_WINDOW_BYTES", "1000"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_name(
@@ -146,3 +148,8 @@ def test_reflection_is_on_by_default_on_loopback_and_by_setting_elsewhere(
     assert settings(monkeypatch).is_reflecting
     assert not settings(monkeypatch, MGIT_REFLECTION="off").is_reflecting
     assert settings(monkeypatch, MGIT_REFLECTION="on", MGIT_LISTEN="0.0.0.0:1").is_reflecting
+
+
+def test_the_upkeep_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings(monkeypatch).upkeep
+    assert not settings(monkeypatch, MGIT_UPKEEP="off").upkeep

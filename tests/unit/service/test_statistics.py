@@ -2,113 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
+from tests.memory_world import ALGORITHM, World, changed, open_world, tensor
 
-from mgit_core.chunking import chunk_ranges, file_chunk_sizes
-from mgit_core.digest import DigestAlgorithm, digest_of
+from mgit_core.digest import Digest, digest_of
 from mgit_core.errors import CorruptError, ErrorReason, FailedPreconditionError, NotFoundError
-from mgit_core.files import FileEntry, FileKind, FileList
-from mgit_core.lineage import Model, ModelCommit, ParameterSet, ParentLink, TensorRecord
-from mgit_core.manifest import Manifest, make_parameter
-from mgit_core.tensor import TensorSpec
-from mgit_service.use_cases import statistics
-from mgit_service.use_cases.backend import Backend
-from mgit_service.use_cases.statistics import model_statistics, store_statistics
-from mgit_storage.lineage.memory import open_memory_graph
-from mgit_storage.store import Store, memory_store
-from mgit_storage.testing.values import fresh_uid
-
-ALGORITHM = DigestAlgorithm.BLAKE3
-Tensors = Mapping[str, np.ndarray]
-
-
-@dataclass
-class World:
-    """A backend, and a way to put models into it."""
-
-    store: Store
-    backend: Backend
-
-    async def add(
-        self, name: str, tensors: Tensors, *, file: bytes = b"", parents: tuple[ParentLink, ...] = ()
-    ) -> Model:
-        with self.store.chunks.open_writer() as writer:
-            parameters = []
-            for key, tensor in tensors.items():
-                spec = TensorSpec("float32", tensor.shape)
-                raw = memoryview(tensor.tobytes())
-                cuts = [raw[start:stop] for start, stop in chunk_ranges(spec)]
-                chunks = [writer.write(cut, width=4) for cut in cuts]
-                parameters.append(make_parameter(ALGORITHM, key, spec, chunks))
-            manifest = Manifest(ALGORITHM, tuple(parameters))
-            files = self._files(writer, file) if file else None
-        commit = ModelCommit(
-            uid=fresh_uid(),
-            name=name,
-            created_at=datetime.now(UTC),
-            parameters=ParameterSet(
-                digest=manifest.digest,
-                manifest_key=self.store.parameters.write_manifest(manifest),
-                size_bytes=manifest.size_bytes,
-                tensor_count=len(parameters),
-            ),
-            tensors=tuple(
-                TensorRecord(
-                    name=parameter.name,
-                    digest=parameter.digest,
-                    dtype=parameter.spec.dtype,
-                    shape=parameter.spec.shape,
-                    size_bytes=parameter.spec.size_bytes,
-                )
-                for parameter in parameters
-            ),
-            epoch=await self.backend.lineage.binding.epoch(),
-            parents=parents,
-            files=None if files is None else files.digest,
-            files_key=None if files is None else self.store.parameters.write_file_list(files),
-            files_bytes=len(file),
-        )
-        return (await self.backend.lineage.models.commit(commit)).model
-
-    def _files(self, writer: object, content: bytes) -> FileList:
-        cuts, at = [], 0
-        for size in file_chunk_sizes(len(content)):
-            cuts.append(writer.write(content[at : at + size], width=1))
-            at += size
-        entry = FileEntry(
-            path="notes.txt",
-            kind=FileKind.OPAQUE,
-            size_bytes=len(content),
-            stored_bytes=len(content),
-            chunks=tuple(cuts),
-        )
-        return FileList(algorithm=ALGORITHM, source_format="folder", files=(entry,))
+from mgit_core.lineage import ParentLink
+from mgit_service.use_cases import digests, statistics, touching
+from mgit_service.use_cases.statistics import ModelStatistics, model_statistics, store_statistics
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    store = memory_store(ALGORITHM)
-    graph = open_memory_graph()
-    await graph.binding.bind(store.id, store_is_empty=True)
-    with ThreadPoolExecutor(2) as threads:
-        backend = Backend(
-            store_id=store.id,
-            chunks=store.chunks,
-            parameters=store.parameters,
-            lineage=graph,
-            threads=threads,
-        )
-        yield World(store, backend)
-
-
-def tensor(seed: int, *shape: int) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    async with open_world() as opened:
+        yield opened
 
 
 async def test_an_empty_store_adds_up(world: World) -> None:
@@ -200,13 +110,84 @@ async def test_a_model_without_chunks_takes_nothing(world: World) -> None:
 async def test_many_models_are_read_in_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "_PAGE_SIZE", 2)
     monkeypatch.setattr(statistics, "_DOCUMENTS_AT_ONCE", 2)
-    monkeypatch.setattr(statistics, "_DIGESTS_AT_ONCE", 2)
     monkeypatch.setattr(statistics, "_CHUNKS_AT_ONCE", 1)
+    monkeypatch.setattr(digests, "_DIGESTS_AT_ONCE", 2)
+    monkeypatch.setattr(touching, "_CHUNKS_AT_ONCE", 1)
     common = tensor(0, 100)
     for at in range(5):
         await world.add(f"m{at}", {"x": common, "y": tensor(10 + at, 10)})
     assert (await store_statistics(world.backend)).reclaimable_bytes == 0
     assert (await model_statistics(world.backend, "m3")).tensors[0].shared_with == 4
+
+
+async def make_family(world: World) -> None:
+    """A base, a child that is a difference to it, a grandchild to that, and a stranger."""
+    base = {"x": tensor(1, 700, 700), "head": tensor(2, 30)}
+    child = {"x": changed(base["x"], 3), "head": tensor(4, 30)}
+    root = await world.add("base", base)
+    middle = await world.add("child", child, based_on=root)
+    await world.add("grandchild", {"x": changed(child["x"], 5), "head": child["head"]}, based_on=middle)
+    await world.add("stranger", {"y": tensor(6, 300)})
+
+
+async def test_a_model_uses_also_what_its_differences_rest_on(world: World) -> None:
+    await make_family(world)
+    base, child, grandchild = [
+        await model_statistics(world.backend, name) for name in ("base", "child", "grandchild")
+    ]
+    x = grandchild.tensors[0]
+    assert grandchild.stored_bytes > child.stored_bytes > base.stored_bytes
+    assert x.stored_bytes < x.logical_bytes / 2
+    assert (x.predictors, set(x.encodings)) == ({"base": 2}, {"planes-zstd"})
+    assert grandchild.tensors[1].predictors == {"none": 1}
+    assert grandchild.unique_bytes == x.stored_bytes
+    assert base.shared_bytes == base.tensors[0].stored_bytes
+
+
+async def test_differences_are_counted_along_the_chain(world: World) -> None:
+    await make_family(world)
+    base, child, grandchild = [
+        await model_statistics(world.backend, name) for name in ("base", "child", "grandchild")
+    ]
+    assert base.delta_bytes == 0
+    assert child.delta_bytes == child.tensors[0].stored_bytes
+    assert grandchild.delta_bytes == child.delta_bytes + grandchild.tensors[0].stored_bytes
+
+
+async def test_models_and_what_is_reclaimable_make_up_all_bytes_of_chunks(world: World) -> None:
+    await make_family(world)
+    removed = await world.add("removed", {"x": tensor(7, 500)})
+    await world.backend.lineage.models.remove(removed.uid)
+    names = ("base", "child", "grandchild", "stranger")
+    models = {name: await model_statistics(world.backend, name) for name in names}
+    whole = await store_statistics(world.backend)
+    unique = sum(model.unique_bytes for model in models.values())
+    assert unique + shared_bytes(world, models) + whole.reclaimable_bytes == whole.usage.chunk_bytes
+    assert whole.reclaimable_bytes > 0
+
+
+def shared_bytes(world: World, models: dict[str, ModelStatistics]) -> int:
+    """Bytes of chunks that a reading of two models or more touches, by following headers one by one."""
+    uses: dict[Digest, int] = {}
+    for statistics_of_one in models.values():
+        pending = [chunk for chunks in world.manifest(statistics_of_one.model).values() for chunk in chunks]
+        touched: set[Digest] = set()
+        while pending:
+            chunk = pending.pop()
+            if chunk not in touched:
+                touched.add(chunk)
+                pending += [base.digest for base in world.store.chunks.read_encoded(chunk).bases]
+        for chunk in touched:
+            uses[chunk] = uses.get(chunk, 0) + 1
+    return sum(world.store.chunks.stored_sizes([chunk for chunk, count in uses.items() if count > 1]))
+
+
+async def test_what_a_removed_model_leaves_to_its_children_is_not_reclaimable(world: World) -> None:
+    base = {"x": tensor(1, 700, 700)}
+    root = await world.add("base", base)
+    await world.add("child", {"x": changed(base["x"], 3)}, based_on=root)
+    await world.backend.lineage.models.remove(root.uid)
+    assert (await store_statistics(world.backend)).reclaimable_bytes == 0
 
 
 async def test_a_removed_model_has_no_statistics(world: World) -> None:
