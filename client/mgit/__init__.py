@@ -23,6 +23,7 @@ from mgit.starting import local
 
 if TYPE_CHECKING:
     from mgit import errors
+    from mgit.lossy import Lossy, guard
     from mgit.model import Model
     from mgit.repository import Repository, connect
     from mgit.values import (
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Dataset",
+    "Lossy",
     "Model",
     "Parent",
     "Relation",
@@ -57,6 +59,7 @@ __all__ = [
     "distilled",
     "errors",
     "finetuned",
+    "guard",
     "local",
     "merged",
     "pruned",
@@ -66,6 +69,7 @@ __all__ = [
 _MODULES = {
     **dict.fromkeys(("Repository", "connect"), "mgit.repository"),
     "Model": "mgit.model",
+    **dict.fromkeys(("Lossy", "guard"), "mgit.lossy"),
     **dict.fromkeys(
         (
             *("Dataset", "Parent", "Relation", "adapted", "aggregated", "cast", "derived", "distilled"),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mgit.connection import Connection
 from mgit.cutting import cut_source
 from mgit.frameworks.detection import open_source
+from mgit.frameworks.source import Source
+from mgit.lossy import GuardFunction, Lossy
+from mgit.lossy.request import LossRequest, PreparedModel
 from mgit.progress import ProgressCounter
 from mgit.upload import Upload, upload
 from mgit.values import Addition, ModelReference, Parent, Relation, reference_of
@@ -17,7 +21,7 @@ from mgit.wire import write_parent
 from mgit_core.errors import ErrorReason, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from mgit_proto.v1 import lineage_pb2, parameters_pb2, types_pb2
 
-__all__ = ["NewModel", "add_model", "write_previous"]
+__all__ = ["NewModel", "add_model", "request_loss", "write_previous"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +32,13 @@ class NewModel:
         header: What is said of it as a whole; format, ties and an adapter's base are filled in from the source.
         source: What it is made from.
         request_id: Makes it idempotent.
+        loss: What may be lost; None means nothing.
     """
 
     header: parameters_pb2.ModelHeader
     source: object
     request_id: str
+    loss: LossRequest | None = None
 
 
 def add_model(
@@ -44,15 +50,17 @@ def add_model(
         MGitError: As the readers of sources, or as the service answers.
     """
     started = time.perf_counter()
-    algorithm = connection.capabilities.algorithm
     source = open_source(new.source)
     header = parameters_pb2.ModelHeader()
     header.CopyFrom(new.header)
     notes = [*source.notes, *_add_base_model(connection, header, source.base_model)]
     header.source_format = source.source_format
     header.ties.extend(types_pb2.Tie(names=tie) for tie in source.ties)
-    job = Upload(header=header, cut=cut_source(source, algorithm), request_id=new.request_id)
-    uploaded = upload(connection, job, progress)
+    with contextlib.ExitStack() as spools:
+        prepared = _prepare(connection, header, source, new.loss, spools)
+        job = Upload(header=header, cut=prepared.cut, request_id=new.request_id, lattices=prepared.lattices)
+        uploaded = upload(connection, job, progress)
+    notes += [*prepared.notes, *_unused(uploaded.unused_hints)]
     return uploaded.model, Addition(
         new_bytes=uploaded.stored_bytes,
         sent_bytes=uploaded.sent_bytes,
@@ -61,6 +69,43 @@ def add_model(
         repeated=uploaded.repeated,
         notes=tuple(notes),
     )
+
+
+def _prepare(
+    connection: Connection,
+    header: parameters_pb2.ModelHeader,
+    source: Source,
+    loss: LossRequest | None,
+    spools: contextlib.ExitStack,
+) -> PreparedModel:
+    """What is to be sent; with loss its bytes last as long as ``spools``."""
+    if loss is None:
+        return PreparedModel(cut=cut_source(source, connection.capabilities.algorithm))
+    from mgit.lossy.search import prepare  # noqa: PLC0415 - for a loss only
+
+    return prepare(connection, header, source, loss, spools)
+
+
+def _unused(hints: Sequence[str]) -> Iterator[str]:
+    if hints:
+        more = f" and {len(hints) - 1} more" if len(hints) > 1 else ""
+        yield (
+            f"The service could not use the parent as the base of {hints[0]!r}{more}: stored in another way, "
+            "and with as little loss."
+        )
+
+
+def request_loss(lossy: Lossy | None, guard: str | GuardFunction | None) -> LossRequest | None:
+    """What may be lost; None means nothing.
+
+    Raises:
+        InvalidArgumentError: INVALID_ARGUMENT, for a guard that has nothing to guard.
+    """
+    if lossy is None and guard is not None:
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_ARGUMENT, "A guard decides how much may be lost; no loss was asked for."
+        )
+    return None if lossy is None else LossRequest(lossy=lossy, guard=guard)
 
 
 def write_previous(model: ModelReference | None, *, no_previous: bool) -> parameters_pb2.Previous | None:

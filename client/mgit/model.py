@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mgit.content import ModelContent
+from mgit.lossy.messages import read_loss
 from mgit.progress import Progress, open_progress
 from mgit.values import Addition, Dataset, Edge, FileInfo, ModelState, ModelSummary
 from mgit.wire import read_dataset, read_edge, read_metadata, read_summary
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_core.lineage import MetadataValue
+from mgit_core.loss import LossRecord
 from mgit_proto.v1 import types_pb2
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Model:
         previous: The model that the version edge points to, or None.
         tags: Tags that point to it, sorted.
         datasets: What it was trained on, sorted.
+        loss: What guarded loss did to it before it was added; None for a model that was added as it is.
         content: How its bytes are read; for the SDK's own use.
         addition: What adding it did; None for a model that was only looked up.
     """
@@ -71,6 +74,7 @@ class Model:
     previous: ModelSummary | None
     tags: tuple[str, ...]
     datasets: tuple[Dataset, ...]
+    loss: LossRecord | None
     content: ModelContent = field(compare=False)
     addition: Addition | None = field(default=None, compare=False)
 
@@ -251,6 +255,7 @@ def read_model(model: types_pb2.Model, content: ModelContent, addition: Addition
         previous=read_summary(model.previous) if model.HasField("previous") else None,
         tags=tuple(model.tags),
         datasets=tuple(map(read_dataset, model.datasets)),
+        loss=read_loss(model.loss) if model.HasField("loss") else None,
         content=content,
         addition=addition,
     )

@@ -13,6 +13,7 @@ from mgit.connection import Connection
 from mgit.content import ModelContent
 from mgit.endpoint import Endpoint
 from mgit.graph import LineageCalls, as_parent, list_pages, new_request_id
+from mgit.maintenance import MaintenanceCalls
 from mgit.model import Model, read_model
 from mgit.progress import Progress, open_progress
 from mgit.settings import read_settings
@@ -39,6 +40,7 @@ from mgit_core.names import check_model_name
 from mgit_proto.v1 import lineage_pb2, maintenance_pb2, parameters_pb2, types_pb2
 
 if TYPE_CHECKING:
+    from mgit.lossy import GuardFunction, Lossy
     from mgit_core.tensor import AnyArray
 
 __all__ = ["Repository", "connect"]
@@ -89,7 +91,7 @@ def connect(
     )
 
 
-class Repository(LineageCalls):
+class Repository(LineageCalls, MaintenanceCalls):
     """A connection to a service. Thread-safe; a context manager that closes itself.
 
     Models are given by reference (``NAME``, ``NAME@VERSION``, ``NAME@TAG``, ``@UID``) or as values.
@@ -118,6 +120,8 @@ class Repository(LineageCalls):
         metadata: Mapping[str, object] | None = None,
         type: str | None = None,  # noqa: A002 - the word for it, and by keyword only
         datasets: Iterable[Dataset | str] = (),
+        lossy: Lossy | None = None,
+        guard: str | GuardFunction | None = None,
         request_id: str | None = None,
         progress: Progress = True,
     ) -> Model:
@@ -137,19 +141,27 @@ class Repository(LineageCalls):
             metadata: Keys and values of the author's; nested values are kept as JSON text.
             type: A label that groups models.
             datasets: What it was trained on; text is ``NAME[@VERSION]``.
+            lossy: Move its weights near those of its first parent before it is sent, so that it takes far less
+                room: ``mgit.Lossy(k=2)``. What is stored then is another model, with its own digest. The guard
+                decides how far; without one, or if it never holds, the model is stored exactly, and the notes
+                of ``addition`` say so.
+            guard: What has to hold for the lossy model: a function, or ``MODULE:FUNCTION``, that gets a model
+                (arrays by name, and ``load`` as of ``mgit.Model``) and returns a number. ``mgit.guard`` tells
+                what it measures. It runs here, in this process.
             request_id: The same id with the same model gives the first answer again; None means a new one.
             progress: ``progress(done_bytes, total_bytes)``; True for a bar on a terminal; None for none.
 
         Raises:
             InvalidArgumentError: INVALID_NAME, INVALID_METADATA, UNREADABLE_INPUT, UNSAFE_PICKLE,
-                UNKNOWN_DTYPE, SHAPE_MISMATCH or DUPLICATE_PARAMETER.
+                UNKNOWN_DTYPE, SHAPE_MISMATCH or DUPLICATE_PARAMETER; INVALID_GUARD; INVALID_ARGUMENT for a loss
+                without a parent that has tensors of the same names, or a guard without a loss.
             NotFoundError: PATH_NOT_FOUND, PARENT_NOT_FOUND or MODEL_NOT_FOUND.
             ConflictError: REQUEST_ID_REUSED.
-            ResourceExhaustedError: DISK_FULL at the service.
+            ResourceExhaustedError: DISK_FULL at the service, or here with ``lossy``.
             FailedPreconditionError: FRAMEWORK_MISSING.
         """
         # Readers of models bring numpy and more, which the catalog does without.
-        from mgit.adding import NewModel, add_model, write_previous  # noqa: PLC0415
+        from mgit.adding import NewModel, add_model, request_loss, write_previous  # noqa: PLC0415
 
         header = parameters_pb2.ModelHeader(
             name=check_model_name(name),
@@ -159,7 +171,12 @@ class Repository(LineageCalls):
             metadata=write_metadata(metadata or {}),
             datasets=map(write_dataset, datasets),
         )
-        new = NewModel(header=header, source=source, request_id=request_id or new_request_id())
+        new = NewModel(
+            header=header,
+            source=source,
+            request_id=request_id or new_request_id(),
+            loss=request_loss(lossy, guard),
+        )
         with open_progress(progress, f"add {name}") as counter:
             added, addition = add_model(self._connection, new, counter)
         return self._model(added, addition)

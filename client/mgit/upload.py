@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from mgit.connection import Connection, Patience
 from mgit.cutting import CutSource, Location
@@ -21,6 +22,8 @@ __all__ = ["Upload", "Uploaded", "upload"]
 
 # Half of the largest message: two pieces make a whole chunk, each well in its frame.
 _PIECE_BYTES = 512 * 1024
+# A parameter name may have 4 KiB.
+_HINTS_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +34,13 @@ class Upload:
         header: What is said of it as a whole.
         cut: Its parameters and files, and where their bytes are.
         request_id: Makes it idempotent.
+        lattices: How guarded loss made some of its tensors.
     """
 
     header: parameters_pb2.ModelHeader
     cut: CutSource
     request_id: str
+    lattices: tuple[parameters_pb2.LatticeHint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,7 @@ class Uploaded:
         repeated: Whether an earlier call with the request id made it.
         sent_bytes: Bytes of the chunks that were sent, all attempts together.
         stored_bytes: Bytes that the store grew by.
+        unused_hints: Parameters whose lattices the service could not use.
     """
 
     model: types_pb2.Model
@@ -55,6 +61,7 @@ class Uploaded:
     repeated: bool
     sent_bytes: int
     stored_bytes: int
+    unused_hints: tuple[str, ...] = ()
 
 
 def upload(connection: Connection, job: Upload, progress: ProgressCounter) -> Uploaded:
@@ -87,9 +94,11 @@ class _Sender:
         self._progress = progress
         files = job.cut.files.files
         max_digests = connection.capabilities.max_digests
+        self._max_digests = max_digests
         self._parts = tuple(draft_parts(job.cut.manifest.parameters, files, max_digests))
         self.sent_bytes = 0
         self._stored_bytes = 0
+        self._unused_hints: dict[str, None] = {}
 
     def send(self) -> Uploaded:
         missing, epoch = self._draft()
@@ -108,10 +117,11 @@ class _Sender:
             repeated=answer.repeated_request,
             sent_bytes=self.sent_bytes,
             stored_bytes=self._stored_bytes,
+            unused_hints=tuple(self._unused_hints),
         )
 
     def _send_chunks(self, locations: dict[Digest, Location]) -> None:
-        pieces = _Pieces(self._chunks(locations))
+        pieces = _Pieces(chain(self._outline(locations), self._chunks(locations)))
         try:
             answer = self._connection.call(self._connection.parameters.UploadChunks, pieces, is_bounded=False)
         except MGitError:
@@ -121,6 +131,7 @@ class _Sender:
         if pieces.failure is not None:
             raise pieces.failure
         self._stored_bytes += answer.stored_bytes
+        self._unused_hints |= dict.fromkeys(answer.unused_hints)
 
     def _draft(self) -> tuple[Sequence[Digest], int]:
         missing: dict[Digest, None] = {}
@@ -153,6 +164,23 @@ class _Sender:
                 digest=digest.hex(),
             )
         return place
+
+    def _outline(self, locations: dict[Digest, Location]) -> Iterator[parameters_pb2.UploadChunksRequest]:
+        """Where the chunks belong: the service stores them as differences to what it knows of there."""
+        parameters = [
+            parameter
+            for parameter in self._job.cut.manifest.parameters
+            if any(digest in locations for digest in parameter.chunks)
+        ]
+        if not parameters:
+            return
+        yield parameters_pb2.UploadChunksRequest(header=self._job.header)
+        for part in draft_parts(parameters, (), self._max_digests):
+            yield parameters_pb2.UploadChunksRequest(part=part)
+        names = {parameter.name for parameter in parameters}
+        hints = [hint for hint in self._job.lattices if hint.parameter in names]
+        for start in range(0, len(hints), _HINTS_AT_ONCE):
+            yield parameters_pb2.UploadChunksRequest(lattices=hints[start : start + _HINTS_AT_ONCE])
 
     def _chunks(self, locations: dict[Digest, Location]) -> Iterator[parameters_pb2.UploadChunksRequest]:
         """The chunks in pieces; gRPC takes the next one when it has room, so few are in memory at once."""

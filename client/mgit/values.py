@@ -329,6 +329,7 @@ class TensorStatistics:
         logical_bytes: Bytes of the tensor.
         stored_bytes: Bytes in packs of its chunks, each counted once.
         encodings: Encodings of its chunks, with how many have each.
+        predictors: What its chunks are predicted from, with how many are so; ``none`` for those stored alone.
         shared_with: Other parameters, of this or another present model, that are the same tensor.
     """
 
@@ -337,12 +338,15 @@ class TensorStatistics:
     logical_bytes: int
     stored_bytes: int
     encodings: Mapping[str, int] = field(default_factory=dict)
+    predictors: Mapping[str, int] = field(default_factory=dict)
     shared_with: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStatistics:
     """Sums over one model; ``stored_bytes`` is ``unique_bytes`` plus ``shared_bytes``.
+
+    A chunk that is kept as a difference needs others to be read: they count as used by the model, too.
 
     Attributes:
         model: The model.

@@ -246,6 +246,7 @@ def read_model_statistics(answers: Sequence[maintenance_pb2.GetModelStatisticsRe
                 logical_bytes=tensor.logical_bytes,
                 stored_bytes=tensor.stored_bytes,
                 encodings=dict(tensor.encodings),
+                predictors=dict(tensor.predictors),
                 shared_with=tensor.shared_with,
             )
             for answer in answers

@@ -32,6 +32,9 @@ CONTRACT = {
     "lineage": set(),
     "graph": {"--format"},
     "stats": set(),
+    "gc": {"--dry-run", "--grace", "--delete-everything"},
+    "repack": {"--for", "--cores"},
+    "fsck": {"--repair", "--from"},
 }
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from mgit.lossy import Lossy
 from mgit.values import Dataset, Parent
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_core.lineage import MetadataValue, Relation, check_metadata, parse_relation
 
-__all__ = ["parse_dataset", "parse_metadata", "parse_parent", "parse_relations"]
+__all__ = ["parse_dataset", "parse_lossy", "parse_metadata", "parse_parent", "parse_relations"]
 
 
 def parse_parent(text: str) -> Parent:
@@ -82,6 +83,25 @@ def parse_dataset(text: str) -> Dataset:
             ErrorReason.INVALID_ARGUMENT, f"A data set is NAME or NAME@VERSION; found {text[:80]!r}."
         )
     return Dataset(name=name, version=version)
+
+
+def parse_lossy(text: str) -> Lossy:
+    """The loss that ``k=NUMBER`` or ``eps=NUMBER`` allows.
+
+    Raises:
+        InvalidArgumentError: INVALID_ARGUMENT.
+    """
+    name, _, number = text.partition("=")
+    try:
+        if name not in {"k", "eps"}:
+            raise ValueError(name)  # noqa: TRY301 - told below, with numbers that are none
+        return Lossy(k=float(number)) if name == "k" else Lossy(eps=float(number))
+    except ValueError:
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_ARGUMENT,
+            f"Loss is written k=NUMBER or eps=NUMBER; found {text[:80]!r}.",
+            field="lossy",
+        ) from None
 
 
 def parse_relations(texts: Iterable[str]) -> tuple[Relation, ...]:

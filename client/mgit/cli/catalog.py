@@ -11,6 +11,7 @@ from mgit.cli.documents import Document, document_of_model
 from mgit.cli.formatting import format_bytes, format_fields, format_moment, format_table
 from mgit.cli.invocation import invocation_of
 from mgit.values import ModelState, Tag
+from mgit_core.loss import LossMethod, LossRecord
 from mgit_core.names import LATEST, parse_reference
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def _description(model: Model, tensors: list[Document], files: list[Document]) -
             ("previous", "" if model.previous is None else model.previous.ref),
             ("tags", " ".join(model.tags)),
             ("data sets", ", ".join(f"{each.name}@{each.version}".rstrip("@") for each in model.datasets)),
+            *_loss_fields(model.loss),
             *((f"meta {key}", str(value)) for key, value in sorted(model.metadata.items())),
         ]
     )
@@ -121,6 +123,21 @@ def _description(model: Model, tensors: list[Document], files: list[Document]) -
         yield from format_table(
             ("TENSOR", "DTYPE", "SHAPE", "SIZE"), [_tensor_row(each) for each in tensors], "lllr"
         )
+
+
+def _loss_fields(loss: LossRecord | None) -> Iterator[tuple[str, str]]:
+    if loss is None:
+        return
+    guard = loss.guard
+    how = "k" if loss.method is LossMethod.STEP else "eps"
+    yield "loss", f"{how} = {loss.strength:g} against @{loss.base_uid}, in {len(loss.tensors)} tensors"
+    yield (
+        "largest error",
+        f"{loss.largest_error:.3g}; relative to the change {loss.largest_relative_error:.2g}",
+    )
+    values = f"{guard.before:.6g} before, {guard.after:.6g} after"
+    yield "guard", f"{guard.entry_point}: {guard.metric} ({guard.direction} is better) {values}"
+    yield "original", loss.original_digest.hex()
 
 
 def _parent_line(parent: Document) -> str:

@@ -59,6 +59,9 @@ SECTIONS: dict[str, tuple[CommandEntry, ...]] = {
         CommandEntry("stats", "mgit.cli.storage", "Add up the bytes of the store or of a model."),
         CommandEntry("uses", "mgit.cli.storage", "List the models that hold a tensor."),
         CommandEntry("duplicates", "mgit.cli.storage", "List models with exactly equal parameters."),
+        CommandEntry("gc", "mgit.cli.maintenance", "Delete what no model needs."),
+        CommandEntry("repack", "mgit.cli.maintenance", "Encode densely what was stored fast."),
+        CommandEntry("fsck", "mgit.cli.maintenance", "Check everything that is stored, and repair it."),
     ),
 }
 COMMANDS: dict[str, CommandEntry] = {entry.name: entry for entries in SECTIONS.values() for entry in entries}

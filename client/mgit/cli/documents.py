@@ -57,6 +57,7 @@ def document_of_model(model: Model) -> Document:
         "metadata": dict(model.metadata),
         "tags": list(model.tags),
         "datasets": [{"name": each.name, "version": each.version} for each in model.datasets],
+        "loss": None if model.loss is None else model.loss.as_document(),
     }
 
 
@@ -149,9 +150,10 @@ def document_of_model_statistics(statistics: ModelStatistics) -> Document:
                 "digest": tensor.digest,
                 "logical_bytes": tensor.logical_bytes,
                 "stored_bytes": tensor.stored_bytes,
-                "encoding": _main_encoding(tensor.encodings),
+                "encoding": _main_form(tensor.encodings),
                 "encodings": dict(tensor.encodings),
-                "predictor": None,
+                "predictor": _main_form(tensor.predictors),
+                "predictors": dict(tensor.predictors),
                 "shared_with": tensor.shared_with,
             }
             for tensor in statistics.tensors
@@ -159,9 +161,9 @@ def document_of_model_statistics(statistics: ModelStatistics) -> Document:
     }
 
 
-def _main_encoding(encodings: Mapping[str, int]) -> str:
-    """The encoding that most chunks have; of equal ones the first by name; empty for an empty tensor."""
-    return min(encodings, key=lambda name: (-encodings[name], name), default="")
+def _main_form(forms: Mapping[str, int]) -> str:
+    """The encoding or predictor that most chunks have; of equals the first by name; empty for an empty tensor."""
+    return min(forms, key=lambda name: (-forms[name], name), default="")
 
 
 def _moment(moment: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import typer
 
@@ -28,7 +28,8 @@ def stats(
     """Add up the bytes of the store or of a model.
 
     Logical bytes are what the tensors and files would take if each model kept its own. Of a model, unique
-    bytes are what it alone uses and shared bytes what others use too.
+    bytes are what it alone uses and shared bytes what others use too; both
+    count what its differences are based on.
 
     Example: mgit stats sst2@1
     """
@@ -88,15 +89,19 @@ def _model_lines(found: ModelStatistics) -> Iterator[str]:
     )
     if found.tensors:
         yield ""
-        headers = ("TENSOR", "LOGICAL", "STORED", "ENCODING", "SHARED WITH")
-        yield from format_table(headers, [_tensor_row(tensor) for tensor in found.tensors], "lrrlr")
+        headers = ("TENSOR", "LOGICAL", "STORED", "ENCODING", "PREDICTED FROM", "SHARED WITH")
+        yield from format_table(headers, [_tensor_row(tensor) for tensor in found.tensors], "lrrllr")
 
 
-def _tensor_row(tensor: TensorStatistics) -> tuple[str, str, str, str, str]:
-    encodings = ", ".join(f"{name} {count}" for name, count in sorted(tensor.encodings.items()))
+def _tensor_row(tensor: TensorStatistics) -> tuple[str, str, str, str, str, str]:
     shared = str(tensor.shared_with) if tensor.shared_with else ""
     sizes = format_bytes(tensor.logical_bytes), format_bytes(tensor.stored_bytes)
-    return tensor.name, *sizes, encodings, shared
+    predictors = {name: count for name, count in tensor.predictors.items() if name != "none"}
+    return tensor.name, *sizes, _counted(tensor.encodings), _counted(predictors), shared
+
+
+def _counted(forms: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(forms.items()))
 
 
 @app.command()

@@ -38,6 +38,7 @@ ANSWERS: dict[str, list[dict[str, Any]]] = {
         {"model": "blend@1", "how": "AGGREGATED_FROM", "parent": "reviews@1", "weight": 0.75},
     ],
     "Where was a number recorded?": [{"name": "reviews", "version": 1, "accuracy": 0.9}],
+    "Which models lost something when they were added?": [{"name": "reviews", "version": 1}],
 }
 
 
@@ -53,6 +54,7 @@ def graph(stack: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Itera
     stack.quiet(
         *("add", tuned, "--name", "reviews", "--parent", "minilm:finetuned"),
         *("--dataset", "docstrings@3.11", "--meta", "accuracy=0.9"),
+        *("--lossy", "k=1", "--guard", "builtins:len"),
     )
     stack.quiet(
         *("add", tuned, "--name", "blend"),

@@ -41,6 +41,8 @@ class FaultyService(parameters_pb2_grpc.ParameterServiceServicer):
         commits: Request ids of commits that it took.
         read_cuts: For each coming ReadChunks call, after how many chunks it is cut; None is never.
         upload_cuts: The same of UploadChunks.
+        outlines: What UploadChunks calls said before their first chunk, message by message.
+        unused_hints: What UploadChunks says of hints.
         commit_reasons: For each coming CommitModel call, the reason that it ends with; None is none.
         tampered: Bytes that are sent instead.
         hanging: Digests at which ReadChunks waits until the client ends the call.
@@ -56,6 +58,8 @@ class FaultyService(parameters_pb2_grpc.ParameterServiceServicer):
         self.commits: list[str] = []
         self.read_cuts: list[int | None] = []
         self.upload_cuts: list[int | None] = []
+        self.outlines: list[parameters_pb2.UploadChunksRequest] = []
+        self.unused_hints: list[str] = []
         self.commit_reasons: list[str | None] = []
         self.tampered: dict[bytes, bytes] = {}
         self.hanging: set[bytes] = set()
@@ -92,6 +96,11 @@ class FaultyService(parameters_pb2_grpc.ParameterServiceServicer):
         cut = self.upload_cuts.pop(0) if self.upload_cuts else None
         taken, content, digest, size = 0, b"", b"", 0
         for request in request_iterator:
+            if not request.data:
+                assert not taken
+                assert not content
+                self.outlines.append(request)
+                continue
             if cut is not None and taken >= cut:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "told to cut")
             if not content:
@@ -101,7 +110,9 @@ class FaultyService(parameters_pb2_grpc.ParameterServiceServicer):
                 assert self.put(content) == digest
                 self.uploaded.append(digest)
                 taken, content = taken + 1, b""
-        return parameters_pb2.UploadChunksResponse(chunk_count=taken, stored_bytes=taken)
+        return parameters_pb2.UploadChunksResponse(
+            chunk_count=taken, stored_bytes=taken, unused_hints=self.unused_hints
+        )
 
     def CommitModel(self, request_iterator, context):  # noqa: N802
         *_, end = list(request_iterator)

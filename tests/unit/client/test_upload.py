@@ -46,6 +46,46 @@ def test_nothing_is_sent_that_is_known(
     assert faulty_service.uploaded == []
 
 
+def test_the_service_is_told_where_the_missing_chunks_belong(
+    connection: Connection, faulty_service: FaultyService, cut: CutSource
+) -> None:
+    first = cut.manifest.parameters[0]
+    place = cut.locations[first.chunks[0]]
+    faulty_service.put(bytes(place.content.read(place.start, place.stop)))
+    send(connection, cut)
+    header, part = faulty_service.outlines
+    assert header.header == parameters_pb2.ModelHeader(name="m")
+    assert [entry.name for entry in part.part.parameters] == ["w1", "w2", "w3"]
+    assert [list(entry.chunk_digests) for entry in part.part.parameters] == [
+        list(parameter.chunks) for parameter in cut.manifest.parameters[1:]
+    ]
+
+
+def test_hints_of_what_is_sent_are_sent_and_told_where_unused(
+    connection: Connection, faulty_service: FaultyService, cut: CutSource
+) -> None:
+    place = cut.locations[cut.manifest.parameters[0].chunks[0]]
+    faulty_service.put(bytes(place.content.read(place.start, place.stop)))
+    faulty_service.unused_hints = ["w2"]
+    lattices = tuple(
+        parameters_pb2.LatticeHint(parameter=name, base="base", step=0.5) for name in ("w0", "w1", "w2")
+    )
+    job = Upload(header=parameters_pb2.ModelHeader(name="m"), cut=cut, request_id="id", lattices=lattices)
+    assert upload(connection, job, ProgressCounter(None)).unused_hints == ("w2",)
+    assert list(faulty_service.outlines[-1].lattices) == list(lattices[1:])
+
+
+def test_many_hints_take_several_messages(
+    connection: Connection, faulty_service: FaultyService, cut: CutSource
+) -> None:
+    hint = parameters_pb2.LatticeHint(parameter="w0", base="b" * 200, step=0.5)
+    job = Upload(
+        header=parameters_pb2.ModelHeader(name="m"), cut=cut, request_id="id", lattices=(hint,) * 500
+    )
+    upload(connection, job, ProgressCounter(None))
+    assert [len(message.lattices) for message in faulty_service.outlines] == [0, 0, 200, 200, 100]
+
+
 def test_progress_ends_with_all_bytes(connection: Connection, cut: CutSource) -> None:
     told: list[tuple[int, int]] = []
     send(connection, cut, ProgressCounter(lambda done, total: told.append((done, total))))
