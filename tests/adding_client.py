@@ -7,13 +7,14 @@ import sys
 import mgit
 
 
-def main(address: str, name: str, path: str, request_id: str) -> None:
+def main(address: str, name: str, path: str, request_id: str, parent: str) -> None:
     def tell(done_bytes: int, total_bytes: int) -> None:
         print(f"sent {done_bytes / total_bytes:.3f}", flush=True)
 
     with mgit.connect(address) as repository:
         print("start", flush=True)
-        model = repository.add(name, path, request_id=request_id, progress=tell)
+        parents = [mgit.Parent(parent, mgit.Relation.FINETUNED)]
+        model = repository.add(name, path, parents=parents, request_id=request_id, progress=tell)
         print(f"ack {model.uid}", flush=True)
 
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import grpc
@@ -141,6 +142,15 @@ class LocalModel:
             content, width = self.chunks[digest]
             yield from chunk_messages(digest, content, width)
 
+    def outline_messages(
+        self, lattices: Iterable[parameters_pb2.LatticeHint] = ()
+    ) -> Iterator[parameters_pb2.UploadChunksRequest]:
+        """What an upload of chunks says before the first one."""
+        yield parameters_pb2.UploadChunksRequest(header=self.header)
+        yield parameters_pb2.UploadChunksRequest(part=parameters_pb2.DraftPart(parameters=self.parameters))
+        if hints := list(lattices):
+            yield parameters_pb2.UploadChunksRequest(lattices=hints)
+
     def _keep(self, content: bytes, width: int) -> Digest:
         digest = digest_of(ALGORITHM, content)
         self.chunks[digest] = (content, width)
@@ -195,6 +205,18 @@ def add(service: Service, model: LocalModel, request_id: str = "") -> parameters
     if missing:
         service.parameters.UploadChunks(model.upload_messages(missing))
     return service.parameters.CommitModel(model.commit_messages(epoch, request_id))
+
+
+def add_predicted(
+    service: Service, model: LocalModel, lattices: Iterable[parameters_pb2.LatticeHint] = ()
+) -> parameters_pb2.UploadChunksResponse:
+    """Draft, upload with an outline, and commit; the answer to the upload."""
+    missing, epoch = draft(service, model)
+    answer = service.parameters.UploadChunks(
+        chain(model.outline_messages(lattices), model.upload_messages(missing))
+    )
+    service.parameters.CommitModel(model.commit_messages(epoch))
+    return answer
 
 
 def read_chunks(service: Service, digests: Iterable[Digest]) -> list[bytes]:
