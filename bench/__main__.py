@@ -15,6 +15,7 @@ __all__ = ["main"]
 
 _NAMES = (
     "storage",
+    "storage_delta",
     "storage_index",
     "transfer",
     "models",
@@ -23,6 +24,8 @@ _NAMES = (
     "start",
     "lineage",
     "family",
+    "compression",
+    "graphs",
 )
 _ROOT = Path(__file__).parents[1]
 _RESULTS = _ROOT / "bench" / "results"

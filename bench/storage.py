@@ -19,11 +19,25 @@ from bench.weights import encoder_file
 
 from mgit_core.chunking import CHUNK_BYTES, chunk_ranges
 from mgit_core.coding.codec import encode_chunk
+from mgit_core.coding.plans import ChunkPlan
 from mgit_core.digest import Digest, DigestAlgorithm, digest_of
 from mgit_core.safetensors import parse_header
 from mgit_storage.store import Store, open_store
 
-__all__ = ["measure"]
+__all__ = [
+    "Model",
+    "digest_all",
+    "measure",
+    "median_time",
+    "read_all",
+    "seconds",
+    "speed",
+    "store_known",
+    "store_new",
+    "weights_in",
+    "with_goal",
+    "write_plain",
+]
 
 _ALGORITHM = DigestAlgorithm.BLAKE3
 _REPEATS = 5
@@ -67,13 +81,18 @@ def measure() -> Report:
 
 def real_weights() -> Model:
     """The sentence encoder, 91 MB of trained float32."""
-    content = encoder_file().read_bytes()
+    return weights_in("encoder", encoder_file())
+
+
+def weights_in(name: str, path: Path) -> Model:
+    """The tensors of a safetensors file."""
+    content = path.read_bytes()
     chunks = [
         (tensor.start + start, tensor.start + stop, tensor.spec.number_bytes)
         for tensor in parse_header(content, len(content)).tensors
         for start, stop in chunk_ranges(tensor.spec)
     ]
-    return Model("encoder", memoryview(content), chunks)
+    return Model(name, memoryview(content), chunks)
 
 
 def drawn_weights() -> Model:
@@ -88,28 +107,28 @@ def _measure_model(model: Model, folder: Path) -> list[Figure]:
         stores = [open_store(folder / f"{model.name}-{turn}", _ALGORITHM) for turn in range(_REPEATS)]
         cpu_before, wall_before = time.process_time(), time.perf_counter()
         new_s = statistics.median(
-            _seconds(lambda store=store: store_new(store, model, pool)) for store in stores
+            seconds(lambda store=store: store_new(store, model, pool)) for store in stores
         )
         cpu_s, wall_s = time.process_time() - cpu_before, time.perf_counter() - wall_before
         cores = f"{cpu_s / wall_s:.1f} cores busy, {cpu_s / _REPEATS / model.gigabytes:.2f} CPU seconds a GB"
         store = stores[0]
         digests = digest_all(model, pool)
         usage = store.parameters.usage()
-        known_s = _median_seconds(lambda: store_known(store, model, pool))
-        read_s = _median_seconds(lambda: read_all(store, digests, model))
+        known_s = median_time(lambda: store_known(store, model, pool))
+        read_s = median_time(lambda: read_all(store, digests, model))
         stored_gigabytes = usage.pack_bytes / 1e9
-        copy = _speed(f"{model.name}: memory copy, one thread", model, _median_seconds(copying(model)))
-        hashing = _speed(
+        copy = speed(f"{model.name}: memory copy, one thread", model, median_time(copying(model)))
+        hashing = speed(
             f"{model.name}: digests alone, {_CORES} threads",
             model,
-            _median_seconds(lambda: digest_all(model, pool)),
+            median_time(lambda: digest_all(model, pool)),
         )
-        encoding = _speed(
+        encoding = speed(
             f"{model.name}: encoding alone, {_CORES} threads",
             model,
-            _median_seconds(lambda: encode_all(model, pool)),
+            median_time(lambda: encode_all(model, pool)),
         )
-        disk_s = _median_seconds(lambda: write_plain(folder / "plain", usage.pack_bytes))
+        disk_s = median_time(lambda: write_plain(folder / "plain", usage.pack_bytes))
     disk = Figure(
         name=f"{model.name}: as many stored bytes into one file, synced",
         value=stored_gigabytes / disk_s,
@@ -121,10 +140,10 @@ def _measure_model(model: Model, folder: Path) -> list[Figure]:
         value=model.gigabytes / max(model.gigabytes / encoding.value, disk_s),
         unit="GB/s",
     )
-    new = replace(_speed(f"{model.name}: new, cut to durable", model, new_s), note=cores)
-    known = _speed(f"{model.name}: known again", model, known_s)
-    read = _speed(f"{model.name}: read, verified", model, read_s)
-    speeds = [_with_goal(new, 0.5, bound), _with_goal(known, 5.0, hashing), _with_goal(read, 0.9, hashing)]
+    new = replace(speed(f"{model.name}: new, cut to durable", model, new_s), note=cores)
+    known = speed(f"{model.name}: known again", model, known_s)
+    read = speed(f"{model.name}: read, verified", model, read_s)
+    speeds = [with_goal(new, 0.5, bound), with_goal(known, 5.0, hashing), with_goal(read, 0.9, hashing)]
     ratio = Figure(
         name=f"{model.name}: raw bytes for each stored one", value=model.gigabytes / stored_gigabytes, unit=""
     )
@@ -138,11 +157,15 @@ def copying(model: Model) -> Callable[[], object]:
     return lambda: np.copyto(target, source)
 
 
-def store_new(store: Store, model: Model, pool: ThreadPoolExecutor) -> None:
-    """Cut, digest, encode, append on all cores, and make it durable."""
+def store_new(
+    store: Store, model: Model, pool: ThreadPoolExecutor, plans: Sequence[ChunkPlan | None] | None = None
+) -> None:
+    """Cut, digest, encode, append on all cores, and make it durable; with a plan for each chunk, if any."""
+    wanted = plans or [None] * len(model.chunks)
     with store.chunks.open_writer() as writer:
         for _ in pool.map(
-            lambda at: writer.write(model.chunk(at), width=model.chunks[at][2]), range(len(model.chunks))
+            lambda at: writer.write(model.chunk(at), width=model.chunks[at][2], plan=wanted[at]),
+            range(len(model.chunks)),
         ):
             pass
 
@@ -183,21 +206,25 @@ def write_plain(path: Path, size: int) -> None:
     path.unlink()
 
 
-def _seconds(action: Callable[[], object]) -> float:
+def seconds(action: Callable[[], object]) -> float:
+    """Wall time of one call."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
 
 
-def _median_seconds(action: Callable[[], object]) -> float:
-    return statistics.median(_seconds(action) for _ in range(_REPEATS))
+def median_time(action: Callable[[], object]) -> float:
+    """Median wall time of some calls, in seconds."""
+    return statistics.median(seconds(action) for _ in range(_REPEATS))
 
 
-def _speed(name: str, model: Model, seconds: float) -> Figure:
-    return Figure(name=name, value=model.gigabytes / seconds, unit="GB/s")
+def speed(name: str, model: Model, taken_s: float) -> Figure:
+    """How fast all bytes of a model were through."""
+    return Figure(name=name, value=model.gigabytes / taken_s, unit="GB/s")
 
 
-def _with_goal(figure: Figure, goal: float, ceiling: Figure) -> Figure:
+def with_goal(figure: Figure, goal: float, ceiling: Figure) -> Figure:
+    """The figure beside what it is to reach, in GB/s, and what bounds it."""
     return replace(
         figure,
         goal=f"at least {goal} GB/s",

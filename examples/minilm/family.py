@@ -22,7 +22,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from examples.minilm.catalog import DEMO, FULL
-from examples.minilm.recipe import Adapter, Base, Finetune, Judge, Member, MergeAdapter, Training
+from examples.minilm.recipe import (
+    Adapter,
+    Base,
+    Finetune,
+    Judge,
+    Member,
+    MergeAdapter,
+    Multitask,
+    TaskHead,
+    Training,
+)
 from examples.minilm.text import LabeledText, read_label_set
 
 from mgit_core.errors import ErrorReason, InvalidArgumentError
@@ -124,7 +134,7 @@ def _make(
 
     member = event.member
     training = _training(member, built)
-    steps = training.steps if training is not None and member.is_trained else 0
+    steps = member.recipe.training.steps if isinstance(member.recipe, Finetune | Adapter | Multitask) else 0
     unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=place.parent))
     try:
         metadata = make(
@@ -159,7 +169,7 @@ def _training(member: Member, built: Mapping[str, Built]) -> Training | None:
     """The training whose text judges the member: its own, or that of whom it has its head from."""
     if isinstance(member.recipe, Finetune | Adapter):
         return member.recipe.training
-    if isinstance(member.recipe, Base):
+    if isinstance(member.recipe, Base | Multitask | TaskHead):
         return None
     source, _ = member.parents[1 if isinstance(member.recipe, MergeAdapter) else 0]
     return _training(built[source].member, built)

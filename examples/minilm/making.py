@@ -6,19 +6,25 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from examples.minilm.joint import take_head, train_jointly
+from examples.minilm.optimizing import OnStep
 from examples.minilm.recipe import (
     Adapter,
+    Aggregate,
     Average,
     Base,
     Cast,
     Finetune,
     Judge,
     MergeAdapter,
+    Multitask,
     Prune,
     Recipe,
+    TaskHead,
 )
-from examples.minilm.training import OnStep, Trained, accuracy, finetune, merge_adapter, train_adapter
-from examples.minilm.weights import Model, average, cast, prune, read_model, write_model
+from examples.minilm.training import Trained, accuracy, finetune, merge_adapter, train_adapter
+from examples.minilm.variation import varied
+from examples.minilm.weights import Model, aggregate, average, cast, prune, read_model, write_model
 
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 
@@ -41,7 +47,12 @@ def make(
     """
     started = time.monotonic()
     metadata: Metadata = {"operation": type(recipe).__name__.lower()}
-    if isinstance(recipe, Finetune | Adapter):
+    if isinstance(recipe, Multitask):
+        joint = train_jointly(read_model(parents[0]), recipe, on_step)
+        model = joint.model
+        metadata |= {"tasks": len(recipe.tasks), "accuracy": round(joint.accuracy, 4)}
+        metadata |= {"first_loss": round(joint.first_loss, 4), "last_loss": round(joint.last_loss, 4)}
+    elif isinstance(recipe, Finetune | Adapter):
         trained = _train(recipe, read_model(parents[0]), folder, on_step, judge)
         model = trained.model
         metadata |= _training_metadata(recipe, trained)
@@ -65,19 +76,26 @@ def _train(
 ) -> Trained:
     if judge is None:
         raise InvalidArgumentError(ErrorReason.INVALID_ARGUMENT, "Training was wanted without any text.")
+    text = varied(judge.text, recipe.training)
     if isinstance(recipe, Adapter):
-        return train_adapter(model, recipe, judge.text, on_step, folder)
-    return finetune(model, recipe, judge.text, on_step)
+        return train_adapter(model, recipe, text, on_step, folder)
+    return finetune(model, recipe, text, on_step)
 
 
 def _derive(
-    recipe: Base | MergeAdapter | Prune | Average | Cast, parents: Sequence[Path], judge: Judge | None
+    recipe: Base | MergeAdapter | Prune | Average | Aggregate | TaskHead | Cast,
+    parents: Sequence[Path],
+    judge: Judge | None,
 ) -> Model:
     match recipe:
         case Prune(share):
             return prune(read_model(parents[0]), share)
         case Average():
             return average(read_model(parents[0]), read_model(parents[1]))
+        case Aggregate():
+            return aggregate([read_model(parent) for parent in parents])
+        case TaskHead(task):
+            return take_head(read_model(parents[0]), task)
         case Cast(dtype):
             return cast(read_model(parents[0]), dtype)
         case MergeAdapter() if judge is not None:

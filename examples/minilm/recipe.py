@@ -11,6 +11,7 @@ from examples.minilm.text import LabeledText
 
 __all__ = [
     "Adapter",
+    "Aggregate",
     "Average",
     "Base",
     "Cast",
@@ -18,9 +19,13 @@ __all__ = [
     "Judge",
     "Member",
     "MergeAdapter",
+    "Multitask",
     "Prune",
     "Recipe",
+    "Task",
+    "TaskHead",
     "Training",
+    "VariedTraining",
 ]
 
 
@@ -43,6 +48,18 @@ class Training:
     """Longer texts are cut to this many tokens."""
     held_out: int = 10_000
     """Accuracy is counted on at most so many held-out texts, evenly spread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariedTraining(Training):
+    """Training on a part of the rows, or on rows that were damaged on purpose."""
+
+    perturbations: int = 0
+    """Each row is damaged in so many ways, 3 at most, see `variation.perturb`."""
+    worker: int = 0
+    """Which part of the rows, from 0."""
+    workers: int = 1
+    """Into how many parts the rows are cut, label after label, so that the parts differ in kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +118,42 @@ class Average:
 
 
 @dataclass(frozen=True, slots=True)
+class Aggregate:
+    """The mean of all parents, summed in their order and then divided; integers are the first's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A label set, or a choice of its labels by number."""
+
+    label_set: int
+    labels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Multitask:
+    """The first parent trained for several tasks in turn: one encoder, a head for each, no member by itself."""
+
+    tasks: tuple[Task, ...]
+    training: Training
+    """Its label set is not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskHead:
+    """The first parent, a `Multitask`, with the head of one of its tasks alone."""
+
+    task: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cast:
     """The first parent in another number type, rounded to nearest even; integers stay."""
 
     dtype: Literal["bfloat16", "float16"]
 
 
-Recipe = Base | Finetune | Adapter | MergeAdapter | Prune | Average | Cast
+Recipe = Base | Finetune | Adapter | MergeAdapter | Prune | Average | Aggregate | Multitask | TaskHead | Cast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,4 +183,4 @@ class Member:
     @property
     def is_trained(self) -> bool:
         """Whether making it takes training steps."""
-        return isinstance(self.recipe, Finetune | Adapter)
+        return isinstance(self.recipe, Finetune | Adapter | Multitask)

@@ -6,30 +6,31 @@ same bits. The caller's seeds, threads and settings are put back afterwards.
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from examples.minilm.recipe import Adapter, Base, Finetune, Judge, Training
-from examples.minilm.text import LabeledText, Row
+from examples.minilm.optimizing import (
+    OnStep,
+    deterministic,
+    each_batch,
+    optimize,
+    read_tokenizer,
+    tensors_of,
+)
+from examples.minilm.recipe import Adapter, Finetune, Judge, Training
+from examples.minilm.text import LabeledText
 from examples.minilm.weights import HEAD, Model, Tensors, cast, is_encoder_matrix
 from peft import LoraConfig, PeftModel, get_peft_model
-from tokenizers import Tokenizer
 from torch import nn
 from transformers import BertConfig, BertModel
 
-__all__ = ["OnStep", "TopicClassifier", "Trained", "accuracy", "finetune", "merge_adapter", "train_adapter"]
+__all__ = ["TopicClassifier", "Trained", "accuracy", "finetune", "merge_adapter", "train_adapter"]
 
-OnStep = Callable[[int], None]
-"""Told after each step how many are done."""
-
-_THREADS = 2
-_CLIP_NORM = 1.0
 _EVALUATION_BATCH = 64
 _LORA_TARGETS = {
     "query-value": r"encoder\.layer\.\d+\.attention\.self\.(query|value)",
@@ -49,10 +50,15 @@ class TopicClassifier(BertModel):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Scores, one row a text and one column a label."""
+        scores: torch.Tensor = self.classifier(self.pooled(input_ids, attention_mask))
+        return scores
+
+    def pooled(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """The mean of the encoder's outputs over the tokens of each text, one row a text."""
         hidden = super().forward(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        scores: torch.Tensor = self.classifier((hidden * mask).sum(1) / mask.sum(1))
-        return scores
+        mean: torch.Tensor = (hidden * mask).sum(1) / mask.sum(1)
+        return mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ class Trained:
 
 def finetune(model: Model, recipe: Finetune, text: LabeledText, on_step: OnStep) -> Trained:
     """The model trained as the recipe says; tensors that training does not reach keep their bits."""
-    with _deterministic(recipe.training.seed):
+    with deterministic(recipe.training.seed):
         network = _network(model, text)
         if recipe.scope == "head":
             network.requires_grad_(requires_grad=False)
@@ -85,7 +91,7 @@ def train_adapter(model: Model, recipe: Adapter, text: LabeledText, on_step: OnS
         target_modules=_LORA_TARGETS[recipe.targets],
         modules_to_save=[HEAD],
     )
-    with _deterministic(recipe.training.seed):
+    with deterministic(recipe.training.seed):
         plain = _network(model, text)
         # What PEFT writes down as the adapter's base; the configuration names the base's own base.
         plain.name_or_path = "minilm"
@@ -102,7 +108,7 @@ def train_adapter(model: Model, recipe: Adapter, text: LabeledText, on_step: OnS
 
 def merge_adapter(model: Model, folder: Path, text: LabeledText) -> Model:
     """The model with the adapter of ``folder``, made for the labels of ``text``, merged in by PEFT itself."""
-    with _deterministic(0):
+    with deterministic(0):
         with _quiet_peft():
             network = PeftModel.from_pretrained(_network(model, text), str(folder))
         return _whole(model, network.merge_and_unload())
@@ -115,13 +121,13 @@ def accuracy(model: Model, judge: Judge) -> tuple[float, float]:
     """
     every = -(-len(judge.text.held_out) // judge.training.held_out)
     rows = sorted(judge.text.held_out[::every], key=lambda row: len(row.text))
-    encoder = _tokenizer(judge.training.tokens)
+    encoder = read_tokenizer(judge.training.tokens)
     right = 0
-    with _deterministic(0), torch.inference_mode():
+    with deterministic(0), torch.inference_mode():
         network = _network(cast(model, "float32"), judge.text)
         network.train(mode=False)
         for start in range(0, len(rows), _EVALUATION_BATCH):
-            ids, mask, labels = _batch(encoder, rows[start : start + _EVALUATION_BATCH])
+            ids, mask, labels = tensors_of(encoder, rows[start : start + _EVALUATION_BATCH])
             right += int((network(ids, mask).argmax(1) == labels).sum())
     most = max(Counter(row.label for row in rows).values())
     return right / len(rows), most / len(rows)
@@ -154,30 +160,14 @@ def _whole(source: Model, network: TopicClassifier) -> Model:
 def _train(
     network: nn.Module, training: Training, text: LabeledText, on_step: OnStep, masks: Tensors
 ) -> list[float]:
-    parameters = {name: value for name, value in network.named_parameters() if value.requires_grad}
-    optimizer = torch.optim.AdamW(
-        parameters.values(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
-    )
-    warm_up = max(1, training.steps // 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / warm_up))
-    encoder = _tokenizer(training.tokens)
-    losses: list[float] = []
-    network.train()
-    for rows in itertools.islice(_batches(text.train, training), training.steps):
-        ids, mask, labels = _batch(encoder, rows)
-        loss = nn.functional.cross_entropy(network(ids, mask), labels)
-        loss.backward()
-        for name, kept in masks.items():
-            gradient = parameters[name].grad
-            if gradient is not None:
-                gradient.mul_(kept)
-        nn.utils.clip_grad_norm_(parameters.values(), _CLIP_NORM)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
-        losses.append(loss.item())
-        on_step(len(losses))
-    return losses
+    encoder = read_tokenizer(training.tokens)
+
+    def losses() -> Iterator[torch.Tensor]:
+        for rows in each_batch(text.train, training):
+            ids, mask, labels = tensors_of(encoder, rows)
+            yield nn.functional.cross_entropy(network(ids, mask), labels)
+
+    return optimize(network, training, losses(), on_step, masks)
 
 
 def _trained(model: Model, losses: list[float]) -> Trained:
@@ -193,31 +183,6 @@ def _masks(network: nn.Module) -> Tensors:
     }
 
 
-def _batches(rows: tuple[Row, ...], training: Training) -> Iterator[list[Row]]:
-    """Batches without end, each pass over the rows in another order; a pass's incomplete last batch is left out."""
-    order = torch.Generator().manual_seed(training.seed)
-    while True:
-        shuffled = torch.randperm(len(rows), generator=order).tolist()
-        for start in range(0, len(rows) - training.batch + 1, training.batch):
-            yield [rows[position] for position in shuffled[start : start + training.batch]]
-
-
-def _batch(encoder: Tokenizer, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    encoded = encoder.encode_batch([row.text for row in rows])
-    return (
-        torch.tensor([one.ids for one in encoded]),
-        torch.tensor([one.attention_mask for one in encoded]),
-        torch.tensor([row.label for row in rows]),
-    )
-
-
-def _tokenizer(tokens: int) -> Tokenizer:
-    tokenizer = Tokenizer.from_file(str(Base.folder() / "tokenizer.json"))
-    tokenizer.enable_truncation(tokens)
-    tokenizer.enable_padding()
-    return tokenizer
-
-
 @contextmanager
 def _quiet_peft() -> Iterator[None]:
     """Lets pass the one warning that PEFT causes by asking transformers under a name on its way out."""
@@ -226,18 +191,3 @@ def _quiet_peft() -> Iterator[None]:
             "ignore", message="`is_gradient_checkpointing` is deprecated", category=FutureWarning
         )
         yield
-
-
-@contextmanager
-def _deterministic(seed: int) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    strict = torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(_THREADS)
-        torch.use_deterministic_algorithms(mode=True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(mode=strict)
-            torch.set_num_threads(threads)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ __all__ = [
     "HEAD",
     "Model",
     "Tensors",
+    "aggregate",
     "average",
     "cast",
     "is_encoder_matrix",
@@ -87,6 +90,18 @@ def average(first: Model, second: Model) -> Model:
         name: tensor
         if name.startswith(f"{HEAD}.") or not tensor.is_floating_point()
         else (tensor + second.weights[name]) / 2
+        for name, tensor in first.weights.items()
+    }
+    return Model(weights, first.config)
+
+
+def aggregate(models: Sequence[Model]) -> Model:
+    """The mean, heads included: summed in order in the models' number type, then divided by how many they are."""
+    first, *others = models
+    weights = {
+        name: functools.reduce(torch.add, [other.weights[name] for other in others], tensor) / len(models)
+        if tensor.is_floating_point()
+        else tensor
         for name, tensor in first.weights.items()
     }
     return Model(weights, first.config)

@@ -2,11 +2,20 @@ from __future__ import annotations
 
 import pytest
 from examples.minilm.catalog import DEMO, FULL
-from examples.minilm.recipe import Base, Member
+from examples.minilm.graphs import FEDERATED, MULTITASK, PRUNING, ROBUSTNESS, TRUNK
+from examples.minilm.recipe import Base, Member, Multitask
 
 from mgit_core.lineage import Relation
 
-FAMILIES = pytest.mark.parametrize("family", [DEMO, FULL], ids=["demo", "full"])
+ALL = {
+    "demo": DEMO,
+    "full": FULL,
+    "robustness": ROBUSTNESS,
+    "federated": FEDERATED,
+    "pruning": PRUNING,
+    "multitask": MULTITASK,
+}
+FAMILIES = pytest.mark.parametrize("family", ALL.values(), ids=ALL)
 
 
 @FAMILIES
@@ -44,3 +53,7 @@ def test_the_demo_has_a_second_version() -> None:
 
 def test_the_full_family_is_the_base_and_twenty_models() -> None:
     assert sum(not member.is_adapter for member in FULL) == 21
+
+
+def test_the_trunk_of_the_multitask_graph_is_its_only_trunk() -> None:
+    assert [member.ref for member in MULTITASK if isinstance(member.recipe, Multitask)] == [TRUNK]

@@ -22,7 +22,7 @@ from mgit_core.coding.predictors.mask import Mask, find_mask, read_mask
 from mgit_core.coding.refusals import unknown
 from mgit_core.coding.scratch import scratch
 
-__all__ = ["complete", "make_hint", "make_parameters", "on_lattice", "predict", "steps_to"]
+__all__ = ["complete", "is_hint", "make_hint", "make_parameters", "on_lattice", "predict", "steps_to"]
 
 Multiples = npt.NDArray[np.int32]
 
