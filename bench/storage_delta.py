@@ -36,6 +36,7 @@ from mgit_core.coding.plans import ChunkPlan, Effort, Prediction
 from mgit_core.digest import Digest, DigestAlgorithm
 from mgit_core.ports.maintenance import Copy
 from mgit_core.safetensors import parse_header
+from mgit_service.memory import keep_freed_memory
 from mgit_storage.store import Store, open_store
 
 __all__ = ["measure"]
@@ -81,7 +82,8 @@ class Pair:
 
 
 def measure() -> Report:
-    """A real fine-tune beside its base."""
+    """A real fine-tune beside its base, in a process that keeps freed memory as the service does."""
+    keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="mgit-bench-") as folder, ThreadPoolExecutor(_CORES) as pool:
         pair = real_pair(pool)
         figures = [*_measure_fast(pair, Path(folder), pool), *_measure_dense(pair, Path(folder), pool)]

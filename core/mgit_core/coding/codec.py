@@ -35,7 +35,7 @@ _ORDERED_WHEN_FAST = frozenset({NumberFormat.BFLOAT16, NumberFormat.FLOAT16})
 # Sizes that a fast coder finds tell so well which prediction leaves less.
 _WORTH_A_TRY = 1.15
 # Where most numbers did not change, zstd finds runs that a coder of single numbers pays for.
-_FEW_CHANGES = 0.5
+_FEW_CHANGES = 0.05
 # Below this many numbers, groups are so few that their lengths cost more than they save.
 _FEWEST_TO_GROUP = 2048
 _KNOWN = frozenset(int(encoding) for encoding in Encoding)

@@ -16,8 +16,8 @@ from mgit_core.coding.refusals import corrupt
 
 __all__ = ["compress_numbers", "decompress_numbers"]
 
-# Denser levels find nothing more in differences of weights; lower ones lose up to 8 %.
-_LEVEL = 8
+# Level 8 saves another 0.1 % and takes a fifth longer; lower ones save less and gain little speed.
+_LEVEL = 7
 
 
 @cache

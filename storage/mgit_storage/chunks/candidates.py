@@ -20,6 +20,7 @@ __all__ = ["BaseFinder"]
 # What a bound by bytes lets through where each step needs a small part of its base only.
 _LONGEST_CHAIN = 8
 _MOST_DECODED_BYTES = 16 * CHUNK_BYTES
+_KNOWN_PREDICTORS = frozenset(int(predictor) for predictor in Predictor)
 
 
 class BaseFinder:
@@ -57,6 +58,13 @@ class BaseFinder:
         with self._lock:
             self._intended[digest] = bases
             return all(self._copies.has(base.digest) for base in bases) and self._ends(digest, bases)
+
+    def may_keep(self, digest: Digest, frame: EncodedChunk) -> bool:
+        """Whether a frame that the store has may be written once more as it is."""
+        if frame.predictor not in _KNOWN_PREDICTORS:
+            return False
+        prediction = Prediction(predictor=Predictor(frame.predictor), bases=frame.bases)
+        return self._is_cheap(digest, frame.raw_size, prediction) and self.may_rest_on(digest, frame.bases)
 
     def append(self, digest: Digest, encoded: EncodedChunk) -> None:
         """Take a chunk as a base for later ones: the writer appended it."""

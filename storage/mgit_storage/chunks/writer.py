@@ -128,9 +128,26 @@ class PackWriter(ChunkWriter):
 
     def _encode(self, digest: Digest, content: Buffer, width: int, plan: ChunkPlan | None) -> EncodedChunk:
         if plan is None:
-            return encode_chunk(content, width)
-        size = memoryview(content).nbytes
-        return encode_planned(content, plan, self._bases.candidates(digest, size, plan))
+            encoded = encode_chunk(content, width)
+        else:
+            size = memoryview(content).nbytes
+            encoded = encode_planned(content, plan, self._bases.candidates(digest, size, plan))
+        return self._older_frame(digest, encoded) or encoded if self._rewrite else encoded
+
+    def _older_frame(self, digest: Digest, encoded: EncodedChunk) -> EncodedChunk | None:
+        """What a copy has that is smaller than ``encoded``, if it may still be kept so.
+
+        A better base may have been known when it was written. Whether it is whole is seen when it is read back.
+        """
+        for place in self._copies.find(digest):
+            if place.length < encoded.size_bytes:
+                try:
+                    frame = self._reader.read_frame(digest, place)
+                except (CorruptError, NotFoundError):
+                    continue
+                if self._bases.may_keep(digest, frame):
+                    return frame
+        return None
 
     def _check_open(self) -> None:
         if self._is_sealed:

@@ -187,6 +187,19 @@ class ChunkBasesConformance:
                 writer.write(contents[0], width=4, plan=plan_on((digests[below], contents[below])))
         assert [header.bases for header in store.maintenance.headers(_copies(store, digests[0]))] == [(), ()]
 
+    @pytest.mark.parametrize("plan", [None, ChunkPlan(numbers=NumberFormat.FLOAT32)])
+    def test_a_rewrite_keeps_what_was_smaller(self, store: ChunkStore, plan: ChunkPlan | None) -> None:
+        base, content = make_chunk(1), make_change(make_chunk(1), 1)
+        (below,) = store_chunks(store, [base])
+        digest = store_on(store, content, plan_on((below, base)))
+        older = store.read_encoded(digest)
+        with store.open_writer(rewrite=True) as writer:
+            writer.write(content, width=4, plan=plan)
+        store.maintenance.drop(
+            [copy for copy in _copies(store, digest) if not _is_dense(store, copy.pack)], lambda: None
+        )
+        assert (store.read_encoded(digest), store.read(digest)) == (older, content)
+
     def test_chunks_that_are_rewritten_at_once_form_no_loop(self, store: ChunkStore) -> None:
         contents = [make_chunk(1)]
         contents += [make_change(contents[0], seed) for seed in range(5)]
