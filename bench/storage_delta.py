@@ -7,8 +7,10 @@ import shutil
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 
 from bench.families import build_family
@@ -44,7 +46,10 @@ __all__ = ["measure"]
 _ALGORITHM = DigestAlgorithm.BLAKE3
 _REPEATS = 5
 _CORES = os.cpu_count() or 1
-_MEMBERS = ("minilm@1", "ft0@1")
+_BASE = "minilm@1"
+_ONE = ("ft0@1",)
+# About what a repack takes in one step.
+_STEP = ("ft0@1", "ft1@1", "ft2@1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +90,8 @@ def measure() -> Report:
     """A real fine-tune beside its base, in a process that keeps freed memory as the service does."""
     keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="mgit-bench-") as folder, ThreadPoolExecutor(_CORES) as pool:
-        pair = real_pair(pool)
-        figures = [*_measure_fast(pair, Path(folder), pool), *_measure_dense(pair, Path(folder), pool)]
+        figures = _measure_fast(real_pair(pool, _ONE), Path(folder, "one"), pool)
+        figures += _measure_dense(real_pair(pool, _STEP), Path(folder, "step"), pool)
     return Report(
         title="Storage layer, a fine-tune as a difference to its base",
         machine=describe_machine(),
@@ -94,13 +99,15 @@ def measure() -> Report:
     )
 
 
-def real_pair(pool: ThreadPoolExecutor) -> Pair:
-    """The sentence encoder and its first fine-tune, 91 MB of float32 each."""
-    built = build_family([member for member in FULL if member.ref in _MEMBERS])
-    base_path, child_path = (next(each.path.rglob("*.safetensors")) for each in built)
-    base, child = weights_in("base", base_path), weights_in("fine-tune", child_path)
+def real_pair(pool: ThreadPoolExecutor, refs: Sequence[str]) -> Pair:
+    """The sentence encoder, and fine-tunes of it one after another, 91 MB of float32 each."""
+    built = build_family([member for member in FULL if member.ref in {_BASE, *refs}])
+    paths = {each.ref: next(each.path.rglob("*.safetensors")) for each in built}
+    base = weights_in("base", paths[_BASE])
+    children = [weights_in("fine-tune", paths[ref]) for ref in refs]
+    child = _joined(children)
     places = {name: at for at, (name, _) in enumerate(_named(base))}
-    names = _named(child)
+    names = [name for each in children for name in _named(each)]
     return Pair(
         base=base,
         child=child,
@@ -108,6 +115,17 @@ def real_pair(pool: ThreadPoolExecutor) -> Pair:
         matches=[places.get(name) for name, _ in names],
         dtypes=[dtype for _, dtype in names],
     )
+
+
+def _joined(models: Sequence[Model]) -> Model:
+    """The models as one."""
+    starts = accumulate((len(model.content) for model in models), initial=0)
+    chunks = [
+        (at + start, at + stop, width)
+        for at, model in zip(starts, models, strict=False)
+        for start, stop, width in model.chunks
+    ]
+    return Model("fine-tune", memoryview(b"".join(model.content for model in models)), chunks)
 
 
 def _named(model: Model) -> list[tuple[tuple[str, int, int], str]]:
@@ -124,8 +142,7 @@ def _named(model: Model) -> list[tuple[tuple[str, int, int], str]]:
 
 def _measure_fast(pair: Pair, folder: Path, pool: ThreadPoolExecutor) -> list[Figure]:
     child = pair.child
-    with_base = folder / "base"
-    store_new(open_store(with_base, _ALGORITHM), pair.base, pool)
+    with_base = _store_base(pair, folder, pool)
     plans = pair.plans(Effort.FAST)
     stores = [_copy(with_base, folder / f"fast-{turn}") for turn in range(_REPEATS)]
     before = stores[0].parameters.usage().pack_bytes
@@ -160,32 +177,40 @@ def _measure_fast(pair: Pair, folder: Path, pool: ThreadPoolExecutor) -> list[Fi
     ]
 
 
+def _store_base(pair: Pair, folder: Path, pool: ThreadPoolExecutor) -> Path:
+    with_base = folder / "base"
+    store_new(open_store(with_base, _ALGORITHM), pair.base, pool)
+    return with_base
+
+
 def _measure_dense(pair: Pair, folder: Path, pool: ThreadPoolExecutor) -> list[Figure]:
     child = pair.child
     plans = pair.plans(Effort.DENSE)
     digests = digest_all(child, pool)
-    stores = [_copy(folder / "fast-0", folder / f"dense-{turn}") for turn in range(3)]
+    fast = _copy(_store_base(pair, folder, pool), folder / "fast")
+    store_new(fast, child, pool, pair.plans(Effort.FAST))
+    stores = [_copy(folder / "fast", folder / f"dense-{turn}") for turn in range(3)]
     repack_s = statistics.median(
         seconds(lambda store=store: repack(store, pair, plans, pool)) for store in stores
     )
     store = stores[0]
     encoding = speed(
-        "fine-tune: dense encoding alone", child, seconds(lambda: encode_all(child, plans, pool))
+        "three fine-tunes: dense encoding alone", child, seconds(lambda: encode_all(child, plans, pool))
     )
     stored = sum(store.chunks.stored_sizes(list(dict.fromkeys(digests))))
-    base = _read("base: read, verified, beside the dense fine-tune", store, pair.base_digests, pair.base)
+    base = _read("base: read, verified, beside the dense fine-tunes", store, pair.base_digests, pair.base)
     return [
         with_goal(
             replace(
-                speed("fine-tune: repacked densely", child, repack_s),
+                speed("three fine-tunes: repacked densely", child, repack_s),
                 note="read, encoded, read back, the older copies dropped",
             ),
             0.27,
             encoding,
         ),
-        with_goal(_read("fine-tune: dense, read, verified", store, digests, child), 0.45, base),
+        with_goal(_read("three fine-tunes: dense, read, verified", store, digests, child), 0.45, base),
         Figure(
-            name="fine-tune: dense, raw bytes for each stored one",
+            name="three fine-tunes: dense, raw bytes for each stored one",
             value=child.gigabytes * 1e9 / stored,
             unit="",
         ),

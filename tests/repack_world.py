@@ -8,7 +8,7 @@ from tests.memory_world import World, changed, tensor
 from mgit_core.digest import Digest
 from mgit_core.lineage import Model, ParentLink, Relation
 from mgit_core.ports.maintenance import Copy
-from mgit_service.use_cases.repacking import RepackDone, RepackJob, RepackProgress, repack
+from mgit_service.use_cases.maintenance.repack.repacking import RepackDone, RepackJob, RepackProgress, repack
 
 ROWS = 520
 """Of the largest tensor: one row more than two chunks have together would be a third."""

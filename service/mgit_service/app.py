@@ -43,7 +43,7 @@ from mgit_service.servicers.maintenance import MaintenanceServicer
 from mgit_service.servicers.parameters import ParameterServicer
 from mgit_service.settings import ListenAddress, ServiceSettings
 from mgit_service.use_cases.backend import Backend
-from mgit_service.use_cases.upkeep import Upkeep
+from mgit_service.use_cases.maintenance.upkeep import Upkeep
 from mgit_storage.lineage import open_neo4j
 from mgit_storage.store import Store
 

@@ -16,8 +16,8 @@ from mgit_proto.v1 import lineage_pb2_grpc
 from mgit_service.servicers import convert
 from mgit_service.servicers.paging import PagedList
 from mgit_service.servicers.requests import request_key
-from mgit_service.use_cases import catalog, edges, traversal
 from mgit_service.use_cases.backend import Backend
+from mgit_service.use_cases.lineage import catalog, edges, traversal
 from mgit_service.use_cases.references import find_model
 
 __all__ = ["LineageServicer"]

@@ -15,13 +15,18 @@ from mgit_proto.v1 import maintenance_pb2 as pb
 from mgit_proto.v1 import maintenance_pb2_grpc
 from mgit_service.health import Watch
 from mgit_service.servicers import convert
-from mgit_service.use_cases import statistics
 from mgit_service.use_cases.backend import Backend
-from mgit_service.use_cases.checking import Checked, check_store
-from mgit_service.use_cases.collection import DEFAULT_GRACE_S, Collected, CollectionJob, collect
-from mgit_service.use_cases.findings import StoreProblem
-from mgit_service.use_cases.repacking import RepackDone, RepackJob, RepackProgress, repack
-from mgit_service.use_cases.reporting import WorkProgress
+from mgit_service.use_cases.maintenance import statistics
+from mgit_service.use_cases.maintenance.fsck.checking import Checked, check_store
+from mgit_service.use_cases.maintenance.fsck.findings import StoreProblem
+from mgit_service.use_cases.maintenance.gc.collection import (
+    DEFAULT_GRACE_S,
+    Collected,
+    CollectionJob,
+    collect,
+)
+from mgit_service.use_cases.maintenance.repack.repacking import RepackDone, RepackJob, RepackProgress, repack
+from mgit_service.use_cases.maintenance.reporting import WorkProgress
 
 __all__ = ["MaintenanceServicer"]
 

@@ -14,7 +14,8 @@ from mgit_core.tensor import TensorSpec
 from mgit_proto.v1 import parameters_pb2, types_pb2
 from mgit_service.servicers.convert import metadata_value, parent_request
 from mgit_service.servicers.loss import loss_value
-from mgit_service.use_cases.drafting import DraftAssembly, DraftHeader, FilePart, ParameterPart
+from mgit_service.use_cases.draft_header import DraftHeader
+from mgit_service.use_cases.transfer.drafting import DraftAssembly, FilePart, ParameterPart
 
 __all__ = [
     "MAX_DIGESTS",

@@ -15,20 +15,15 @@ from mgit_service.servicers.convert import model_message
 from mgit_service.servicers.frames import ChunkPiece, ContentPiece, chunk_frames, data_frames
 from mgit_service.servicers.pieces import ChunkPieces, UploadOutline, begin_content
 from mgit_service.servicers.requests import check_request_id
-from mgit_service.use_cases import reading
-from mgit_service.use_cases.backend import Backend
-from mgit_service.use_cases.commit import CommitRequest, commit_draft
-from mgit_service.use_cases.drafting import Draft, DraftAssembly
-from mgit_service.use_cases.ingest import ChunkIngest
-from mgit_service.use_cases.outlines import UploadPlan, plan_upload
-from mgit_service.use_cases.raw import RawModel
-from mgit_service.use_cases.resolution import (
-    EpochWatch,
-    MissingChunks,
-    in_thread,
-    resolve_parents,
-    resolve_previous,
-)
+from mgit_service.use_cases.backend import Backend, in_thread
+from mgit_service.use_cases.epochs import EpochWatch
+from mgit_service.use_cases.transfer import reading
+from mgit_service.use_cases.transfer.commit import CommitRequest, commit_draft
+from mgit_service.use_cases.transfer.drafting import Draft, DraftAssembly
+from mgit_service.use_cases.transfer.ingest import ChunkIngest
+from mgit_service.use_cases.transfer.outlines import UploadPlan, plan_upload
+from mgit_service.use_cases.transfer.raw import RawModel
+from mgit_service.use_cases.transfer.resolution import MissingChunks, resolve_parents, resolve_previous
 
 __all__ = ["ParameterServicer"]
 

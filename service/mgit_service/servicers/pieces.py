@@ -12,10 +12,11 @@ from mgit_core.manifest import Parameter
 from mgit_proto.v1 import parameters_pb2, types_pb2
 from mgit_service.servicers.frames import ChunkPiece
 from mgit_service.servicers.messages import add_part, check_size, header_value, out_of_order, spec_value
-from mgit_service.use_cases.drafting import DraftAssembly, DraftHeader
-from mgit_service.use_cases.ingest import RawChunk
-from mgit_service.use_cases.lattices import MAX_HINTS, LatticeHint
-from mgit_service.use_cases.raw import RawModel
+from mgit_service.use_cases.draft_header import DraftHeader
+from mgit_service.use_cases.prediction.lattices import MAX_HINTS, LatticeHint
+from mgit_service.use_cases.transfer.drafting import DraftAssembly
+from mgit_service.use_cases.transfer.ingest import RawChunk
+from mgit_service.use_cases.transfer.raw import RawModel
 
 __all__ = ["ChunkPieces", "Outlined", "UploadOutline", "begin_content"]
 

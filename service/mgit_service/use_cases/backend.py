@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from mgit_core.ports.chunks import ChunkStore, ParameterStore
 from mgit_core.ports.graph import Lineage, StoreState
 
-__all__ = ["Backend", "SeenEpoch"]
+__all__ = ["Backend", "SeenEpoch", "in_thread"]
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,7 +42,7 @@ class Backend:
         lineage: The graph.
         window_bytes: Raw bytes of a tensor that are gathered before it is judged what it was made from.
         threads: Where blocking work runs: the ports to stored content block, the event loop must not.
-        seen: Written by ``resolution.EpochWatch`` only.
+        seen: Written by ``epochs.EpochWatch`` only.
         committed: Set whenever a model was committed; the upkeep clears it.
     """
 
@@ -50,3 +54,8 @@ class Backend:
     window_bytes: int = 64 << 20
     seen: SeenEpoch = field(default_factory=SeenEpoch)
     committed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def in_thread(backend: Backend, work: Callable[..., _T], *arguments: object) -> asyncio.Future[_T]:
+    """Run blocking ``work`` in the backend's threads."""
+    return asyncio.get_running_loop().run_in_executor(backend.threads, work, *arguments)

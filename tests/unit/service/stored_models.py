@@ -14,9 +14,10 @@ from mgit_core.lineage import Model
 from mgit_core.manifest import Manifest, make_parameter
 from mgit_core.tensor import AnyArray, TensorSpec, name_of_dtype
 from mgit_service.use_cases.backend import Backend
-from mgit_service.use_cases.commit import CommitRequest, commit_draft
-from mgit_service.use_cases.drafting import Draft, DraftHeader
-from mgit_service.use_cases.resolution import EpochWatch
+from mgit_service.use_cases.draft_header import DraftHeader
+from mgit_service.use_cases.epochs import EpochWatch
+from mgit_service.use_cases.transfer.commit import CommitRequest, commit_draft
+from mgit_service.use_cases.transfer.drafting import Draft
 from mgit_storage.lineage import open_memory
 from mgit_storage.objects import MemoryObjectStore, ObjectStore
 from mgit_storage.store import open_objects

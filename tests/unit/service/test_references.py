@@ -7,7 +7,7 @@ import pytest
 from mgit_core.errors import ErrorReason, InvalidArgumentError, NotFoundError
 from mgit_core.lineage import Model, Relation, RequestKey
 from mgit_core.ports.graph import Lineage, Page
-from mgit_service.use_cases.catalog import list_models, remove_model
+from mgit_service.use_cases.lineage.catalog import list_models, remove_model
 from mgit_service.use_cases.references import (
     ParentRequest,
     change_resolved,

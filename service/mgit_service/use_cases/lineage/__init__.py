@@ -1,0 +1,1 @@
+"""Models, versions, tags and edges: what a service is asked of the graph."""

@@ -1,0 +1,1 @@
+"""Collection: what no present model needs is taken away."""

@@ -1,0 +1,1 @@
+"""Repack: stored chunks are encoded again, densely."""
