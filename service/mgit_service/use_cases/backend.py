@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -11,7 +11,7 @@ from typing import TypeVar
 from mgit_core.ports.chunks import ChunkStore, ParameterStore
 from mgit_core.ports.graph import Lineage, StoreState
 
-__all__ = ["Backend", "SeenEpoch", "in_thread"]
+__all__ = ["Backend", "SeenEpoch", "finish_surely", "in_thread"]
 
 _T = TypeVar("_T")
 
@@ -59,3 +59,18 @@ class Backend:
 def in_thread(backend: Backend, work: Callable[..., _T], *arguments: object) -> asyncio.Future[_T]:
     """Run blocking ``work`` in the backend's threads."""
     return asyncio.get_running_loop().run_in_executor(backend.threads, work, *arguments)
+
+
+async def finish_surely(work: Awaitable[_T]) -> _T:
+    """Wait for ``work`` to its end, also when cancelled; the cancellation is passed on then."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    result = task.result()
+    if cancelled is not None:
+        raise cancelled
+    return result

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from mgit_core.errors import ConflictError, ErrorReason, MGitError
 from mgit_core.ports.graph import Lease, Leases
-from mgit_service.use_cases.backend import Backend, in_thread
+from mgit_service.use_cases.backend import Backend, finish_surely, in_thread
 
 __all__ = ["LEASE_SECONDS", "MERGE", "HeldLease", "held_lease"]
 
@@ -123,9 +123,14 @@ async def held_lease(
         yield held
     finally:
         held.lose()
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)
-        await _release(leases, held.lease)
+        # A caller who leaves at this very moment must not keep the lease from being given back.
+        await finish_surely(_end(leases, held, renewing))
+
+
+async def _end(leases: Leases, held: HeldLease, renewing: asyncio.Task[None]) -> None:
+    renewing.cancel()
+    await asyncio.gather(renewing, return_exceptions=True)
+    await _release(leases, held.lease)
 
 
 async def _acquired(leases: Leases, work: str, seconds: float, clock: Callable[[], float]) -> HeldLease:
@@ -172,6 +177,6 @@ async def _release(leases: Leases, lease: Lease) -> None:
     """Give the lease back, also when the work was cancelled; if that fails it expires by itself."""
     try:
         async with asyncio.timeout(_RELEASE_TIMEOUT_S):
-            await asyncio.shield(leases.release(lease))
+            await leases.release(lease)
     except (MGitError, TimeoutError) as error:
         _LOG.warning("the lease for %s could not be given back: %s", lease.work, error)

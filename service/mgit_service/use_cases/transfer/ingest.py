@@ -20,7 +20,7 @@ from mgit_core.digest import Digest
 from mgit_core.errors import InvalidArgumentError
 from mgit_core.ports.chunks import ChunkWriter
 from mgit_core.tensor import TensorSpec
-from mgit_service.use_cases.backend import Backend
+from mgit_service.use_cases.backend import Backend, finish_surely, in_thread
 from mgit_service.use_cases.prediction.planning import TensorPlan, TensorPlanner
 
 __all__ = ["ChunkIngest", "ChunkPlace", "RawChunk"]
@@ -191,23 +191,14 @@ class ChunkIngest:
 
     async def _seal(self) -> None:
         """Wait for the threads, then seal, not to be stopped by a cancellation, which is passed on at the end."""
-        sealing = asyncio.ensure_future(self._wait_and_seal())
-        cancelled: asyncio.CancelledError | None = None
-        while not sealing.done():
-            try:
-                await asyncio.shield(sealing)
-            except asyncio.CancelledError as error:
-                cancelled = error
-        sealing.result()
-        self._is_sealed = True
-        if cancelled is not None:
-            raise cancelled
+        await finish_surely(self._wait_and_seal())
 
     async def _wait_and_seal(self) -> None:
         running = [written for written, _ in self._running]
         self._running.clear()
         await asyncio.gather(*running, return_exceptions=True)
-        await asyncio.get_running_loop().run_in_executor(self._backend.threads, self._writer.seal)
+        await in_thread(self._backend, self._writer.seal)
+        self._is_sealed = True
 
 
 @dataclass(frozen=True, slots=True)

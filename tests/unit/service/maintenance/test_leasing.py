@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -130,6 +131,28 @@ async def test_the_lease_is_given_back_when_the_work_is_cancelled(backend: Backe
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await is_free(backend)
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_the_lease_is_given_back_when_its_end_is_cancelled(backend: Backend, turns: int) -> None:
+    """The caller leaves while the lease is on its way back, some turns of the loop after the work."""
+
+    def cancel_after(left: int) -> None:
+        if left:
+            asyncio.get_running_loop().call_soon(cancel_after, left - 1)
+        else:
+            task.cancel()
+
+    async def work() -> None:
+        async with held_lease(backend, "repack"):
+            await asyncio.sleep(0)
+            cancel_after(turns + 1)
+
+    task = asyncio.create_task(work())
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    async with held_lease(backend, "gc"):
+        pass
 
 
 async def test_a_lease_that_comes_when_nobody_waits_any_more_is_given_back(backend: Backend) -> None:

@@ -24,7 +24,7 @@ from mgit_core.manifest import Manifest
 from mgit_core.names import Reference
 from mgit_core.ports.graph import Page
 from mgit_core.ports.maintenance import LeaseCheck
-from mgit_service.use_cases.backend import Backend, in_thread
+from mgit_service.use_cases.backend import Backend, finish_surely, in_thread
 from mgit_service.use_cases.epochs import EpochWatch
 from mgit_service.use_cases.maintenance.leasing import held_lease
 from mgit_service.use_cases.maintenance.repack.pieces import (
@@ -34,7 +34,7 @@ from mgit_service.use_cases.maintenance.repack.pieces import (
     read_documents,
     tensor_pieces,
 )
-from mgit_service.use_cases.maintenance.repack.rewriting import Piece, RewriteStep, finish_surely
+from mgit_service.use_cases.maintenance.repack.rewriting import Piece, RewriteStep
 from mgit_service.use_cases.maintenance.sketching import find_similar
 from mgit_service.use_cases.prediction.lattices import lattices_of_model
 from mgit_service.use_cases.prediction.planning import TensorPlanner
@@ -119,13 +119,14 @@ async def repack(backend: Backend, job: RepackJob) -> AsyncGenerator[RepackProgr
         async with contextlib.aclosing(run.work()) as steps:
             async for progress in steps:
                 yield progress
-        yield RepackDone(
+        done = RepackDone(
             chunks=run.chunks,
             bytes_before=bytes_before,
             bytes_after=await _bytes_stored(backend),
             is_complete=run.is_complete,
             damaged_chunks=len(run.damaged),
         )
+    yield done  # Whoever hears it may begin the next work: the lease is given back.
 
 
 @contextlib.asynccontextmanager

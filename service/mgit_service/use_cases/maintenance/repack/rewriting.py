@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from mgit_core.errors import ConflictError, CorruptError, ErrorReason, NotFoundE
 from mgit_core.ports.chunks import ChunkStore, ChunkWriter
 from mgit_core.ports.maintenance import Copy, LeaseCheck
 
-__all__ = ["WINDOW_BYTES", "Piece", "PiecePlan", "RewriteStep", "finish_surely"]
+__all__ = ["WINDOW_BYTES", "Piece", "PiecePlan", "RewriteStep"]
 
 WINDOW_BYTES = 64 << 20
 """Raw bytes of all pieces in work at once."""
@@ -61,21 +61,6 @@ class Piece:
     size_bytes: int
     width: int
     plan: Callable[[Mapping[Digest, bytes]], PiecePlan]
-
-
-async def finish_surely(work: Awaitable[_T]) -> _T:
-    """Wait for ``work`` to its end, also when cancelled; the cancellation is passed on then."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    result = task.result()
-    if cancelled is not None:
-        raise cancelled
-    return result
 
 
 class RewriteStep:
