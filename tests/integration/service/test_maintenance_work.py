@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator
 
 import grpc
@@ -46,8 +48,16 @@ def starts(stubs: Stubs) -> Iterator[tuple[str, grpc.Future]]:
 
 
 def wait_for_begin(stubs: Stubs, call: grpc.Future) -> None:
-    """Wait until the call holds the lease, or is over."""
-    wait_until(lambda: not call.is_active() or not is_free(stubs), "the call began", 20)
+    """Wait until the call holds the lease, or is over. A call counts as active until its answers are read."""
+    reader = threading.Thread(target=_read_all, args=(call,))
+    reader.start()
+    wait_until(lambda: not reader.is_alive() or not is_free(stubs), "the call began", 20)
+
+
+def _read_all(call: Iterator[object]) -> None:
+    with contextlib.suppress(grpc.RpcError):
+        for _ in call:
+            pass
 
 
 @pytest.mark.usefixtures("models")
