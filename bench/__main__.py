@@ -26,6 +26,7 @@ _NAMES = (
     "family",
     "compression",
     "graphs",
+    "lossy",
 )
 _ROOT = Path(__file__).parents[1]
 _RESULTS = _ROOT / "bench" / "results"
