@@ -10,13 +10,26 @@ from mgit_core.coding.encoded import BaseRange, Predictor
 from mgit_core.coding.numbers import NumberFormat
 from mgit_core.digest import Digest
 
-__all__ = ["DECODED_PER_BYTE", "DECODED_PER_CAST_BYTE", "ChunkPlan", "Effort", "Prediction"]
+__all__ = [
+    "DECODED_PER_BYTE",
+    "DECODED_PER_CAST_BYTE",
+    "DECODED_TIMES_FOR_LITTLE",
+    "LITTLE",
+    "ChunkPlan",
+    "Effort",
+    "Prediction",
+]
 
 DECODED_PER_BYTE = 4
 """Most raw bytes that a writer lets one read of a chunk decode, its own and those of all its bases, for each of its
 own bytes."""
 DECODED_PER_CAST_BYTE = 6
 """The same for a chunk that is predicted from wider numbers."""
+LITTLE = 16
+"""A frame is little if it takes at most this part of the raw bytes."""
+DECODED_TIMES_FOR_LITTLE = 2
+"""So many times as much may be decoded for a chunk whose frame is little: a mean or a cast of models that rest on others
+themselves would take a hundred times its bytes otherwise."""
 
 
 class Effort(enum.Enum):
@@ -52,7 +65,8 @@ class ChunkPlan:
     Attributes:
         numbers: What the bytes mean.
         effort: How hard to try.
-        predictions: Best first. One whose bases are not usable, or cost too much to decode, is passed over.
+        predictions: Best first. One whose bases are not usable, or cost too much to decode for what it leaves, is
+            passed over.
         contents: Raw bytes of bases that are at hand, those among them that the same writer was just given.
     """
 

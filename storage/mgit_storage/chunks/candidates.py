@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
+from itertools import takewhile
 
 from mgit_core.chunking import CHUNK_BYTES
 from mgit_core.coding.codec import Candidate
 from mgit_core.coding.encoded import BaseRange, ChunkHeader, EncodedChunk, Predictor
-from mgit_core.coding.plans import DECODED_PER_BYTE, DECODED_PER_CAST_BYTE, ChunkPlan, Prediction
+from mgit_core.coding.plans import (
+    DECODED_PER_BYTE,
+    DECODED_PER_CAST_BYTE,
+    DECODED_TIMES_FOR_LITTLE,
+    LITTLE,
+    ChunkPlan,
+    Prediction,
+)
 from mgit_core.digest import Digest
 from mgit_core.errors import CorruptError, NotFoundError
 from mgit_storage.chunks.chains import Chain, chain_on
@@ -37,20 +46,34 @@ class BaseFinder:
         self._appended: dict[Digest, ChunkHeader] = {}
         self._intended: dict[Digest, Sequence[BaseRange]] = {}
 
-    def candidates(self, digest: Digest, size: int, plan: ChunkPlan) -> list[Candidate]:
+    def candidates(
+        self, digest: Digest, size: int, plan: ChunkPlan
+    ) -> tuple[list[Candidate], list[Candidate]]:
         """The predictions that may be used for a chunk, with their sources.
 
         Args:
             digest: Of the chunk.
             size: Its raw bytes.
             plan: Its plan.
+
+        Returns:
+            Those that are dear, and may be used for a frame that is little only, and stand before the first of
+            the others; and the others.
         """
-        allowed = [prediction for prediction in plan.predictions if self._is_cheap(digest, size, prediction)]
+        costs = [(prediction, self._cost(digest, size, prediction)) for prediction in plan.predictions]
+        allowed = [(each, cost) for each, cost in costs if cost <= DECODED_TIMES_FOR_LITTLE]
         with self._lock:
-            ended = [prediction for prediction in allowed if self._ends(digest, prediction.bases)]
-            self._intended[digest] = [base for prediction in ended for base in prediction.bases]
+            ended = [(each, cost) for each, cost in allowed if self._ends(digest, each.bases)]
+            self._intended[digest] = [base for each, _ in ended for base in each.bases]
+        cheap = [each for each, cost in ended if cost <= 1]
+        dear = [each for each, _ in takewhile(lambda found: found[1] > 1, ended)]
         contents = dict(plan.contents)
-        found = ((prediction, self._sources(prediction, contents)) for prediction in ended)
+        return self._with_sources(dear, contents), self._with_sources(cheap, contents)
+
+    def _with_sources(
+        self, predictions: Sequence[Prediction], contents: dict[Digest, bytes]
+    ) -> list[Candidate]:
+        found = ((prediction, self._sources(prediction, contents)) for prediction in predictions)
         return [Candidate(prediction, sources) for prediction, sources in found if sources is not None]
 
     def may_rest_on(self, digest: Digest, bases: Sequence[BaseRange]) -> bool:
@@ -64,7 +87,10 @@ class BaseFinder:
         if frame.predictor not in _KNOWN_PREDICTORS:
             return False
         prediction = Prediction(predictor=Predictor(frame.predictor), bases=frame.bases)
-        return self._is_cheap(digest, frame.raw_size, prediction) and self.may_rest_on(digest, frame.bases)
+        is_little = frame.size_bytes * LITTLE <= frame.raw_size
+        most = DECODED_TIMES_FOR_LITTLE if is_little else 1
+        is_affordable = self._cost(digest, frame.raw_size, prediction) <= most
+        return is_affordable and self.may_rest_on(digest, frame.bases)
 
     def append(self, digest: Digest, encoded: EncodedChunk) -> None:
         """Take a chunk as a base for later ones: the writer appended it."""
@@ -85,19 +111,17 @@ class BaseFinder:
                 self._appended.pop(digest, None)
                 self._intended.pop(digest, None)
 
-    def _is_cheap(self, digest: Digest, size: int, prediction: Prediction) -> bool:
+    def _cost(self, digest: Digest, size: int, prediction: Prediction) -> float:
+        """What a read would decode, as a part of what it usually may; infinite for bases that cannot be used."""
         chains = [(base, self._chain(base.digest)) for base in prediction.bases]
         known = [(base, chain) for base, chain in chains if chain is not None]
         if len(known) < len(chains) or any(base.stop > chain.sizes[base.digest] for base, chain in known):
-            return False
+            return math.inf
         chain = chain_on(digest, size, known)
+        if chain.depth > _LONGEST_CHAIN or chain.decoded_bytes > _MOST_DECODED_BYTES:
+            return math.inf
         is_cast = prediction.predictor == Predictor.CAST
-        most = size * (DECODED_PER_CAST_BYTE if is_cast else DECODED_PER_BYTE)
-        return (
-            chain.needed_bytes <= most
-            and chain.depth <= _LONGEST_CHAIN
-            and chain.decoded_bytes <= _MOST_DECODED_BYTES
-        )
+        return chain.needed_bytes / (size * (DECODED_PER_CAST_BYTE if is_cast else DECODED_PER_BYTE))
 
     def _chain(self, digest: Digest) -> Chain | None:
         header = self._appended.get(digest)

@@ -12,7 +12,7 @@ from typing_extensions import Buffer
 from mgit_core.chunking import CHUNK_BYTES
 from mgit_core.coding.codec import encode_chunk, encode_planned
 from mgit_core.coding.encoded import EncodedChunk
-from mgit_core.coding.plans import ChunkPlan
+from mgit_core.coding.plans import LITTLE, ChunkPlan
 from mgit_core.digest import Digest, digest_of
 from mgit_core.errors import (
     CorruptError,
@@ -127,12 +127,19 @@ class PackWriter(ChunkWriter):
         return not (self._copies.has_dense(digest) if self._rewrite else self._copies.has(digest))
 
     def _encode(self, digest: Digest, content: Buffer, width: int, plan: ChunkPlan | None) -> EncodedChunk:
-        if plan is None:
-            encoded = encode_chunk(content, width)
-        else:
-            size = memoryview(content).nbytes
-            encoded = encode_planned(content, plan, self._bases.candidates(digest, size, plan))
+        encoded = (
+            encode_chunk(content, width) if plan is None else self._encode_planned(digest, content, plan)
+        )
         return self._older_frame(digest, encoded) or encoded if self._rewrite else encoded
+
+    def _encode_planned(self, digest: Digest, content: Buffer, plan: ChunkPlan) -> EncodedChunk:
+        size = memoryview(content).nbytes
+        dear, others = self._bases.candidates(digest, size, plan)
+        if dear:
+            encoded = encode_planned(content, plan, dear)
+            if encoded.size_bytes * LITTLE <= size:
+                return encoded
+        return encode_planned(content, plan, others)
 
     def _older_frame(self, digest: Digest, encoded: EncodedChunk) -> EncodedChunk | None:
         """What a copy has that is smaller than ``encoded``, if it may still be kept so.

@@ -16,6 +16,7 @@ from mgit_core.coding.codec import encode_chunk
 from mgit_core.coding.encoded import BaseRange, EncodedChunk, Encoding, Predictor
 from mgit_core.coding.numbers import NumberFormat
 from mgit_core.coding.plans import ChunkPlan, Prediction
+from mgit_core.coding.predictors import scale
 from mgit_core.digest import Digest, digest_of
 from mgit_core.errors import CorruptError, ErrorReason
 from mgit_core.ports.chunks import ChunkStore
@@ -151,6 +152,26 @@ class ChunkBasesConformance:
             digest = store_on(store, content, plan_on(before))
             assert store.read(digest) == content
             assert store.decode_costs([digest]) == [4096 * (1 + (seed + 1) % 4)]
+
+    def test_what_leaves_little_may_decode_twice_as_much(self, store: ChunkStore) -> None:
+        content = make_chunk(1)
+        (digest,) = store_chunks(store, [content])
+        for seed in range(3):
+            before, content = (digest, content), make_change(content, seed)
+            digest = store_on(store, content, plan_on(before))
+        costs = []
+        for _ in range(5):
+            content = (np.frombuffer(content, "<f4") * np.float32(2)).tobytes()
+            doubled = Prediction(
+                predictor=Predictor.SCALE,
+                bases=(BaseRange(digest, 0, len(content)),),
+                parameters=scale.make_parameters(NumberFormat.FLOAT32, 2.0),
+            )
+            plan = ChunkPlan(numbers=NumberFormat.FLOAT32, predictions=(doubled,))
+            digest = store_on(store, content, plan)
+            assert store.read(digest) == content
+            costs += store.decode_costs([digest])
+        assert costs == [4096 * each for each in (5, 6, 7, 8, 1)]
 
     def test_a_base_that_two_bases_share_counts_once(self, store: ChunkStore) -> None:
         content = make_chunk(1)

@@ -12,7 +12,15 @@ from typing_extensions import Buffer
 from mgit_core.chunking import CHUNK_BYTES, chunk_ranges
 from mgit_core.coding.encoded import Predictor
 from mgit_core.coding.numbers import format_of_dtype
-from mgit_core.coding.plans import DECODED_PER_BYTE, DECODED_PER_CAST_BYTE, ChunkPlan, Effort, Prediction
+from mgit_core.coding.plans import (
+    DECODED_PER_BYTE,
+    DECODED_PER_CAST_BYTE,
+    DECODED_TIMES_FOR_LITTLE,
+    LITTLE,
+    ChunkPlan,
+    Effort,
+    Prediction,
+)
 from mgit_core.coding.predictors import lattice
 from mgit_core.digest import Digest, digest_of
 from mgit_core.errors import CorruptError, NotFoundError
@@ -34,10 +42,11 @@ _MOST_PREDICTIONS = {Effort.FAST: 2, Effort.DENSE: 4}
 
 @dataclass(frozen=True, slots=True)
 class _Proposal:
-    """A way to predict a chunk, and whether a sample spoke for it."""
+    """A way to predict a chunk, whether a sample spoke for it, and whether it said that little is left."""
 
     prediction: Prediction
     is_judged: bool
+    leaves_little: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +234,15 @@ class _Planning:
         return plans
 
     def _proposed(self, start: int, stop: int) -> Iterator[_Proposal]:
+        bits = 8 * format_of_dtype(self.spec.dtype).width
         for hypothesis in self.choice.hypotheses:
             prediction = hypothesis.prediction(self.spec, start, stop)
             if prediction is not None:
-                yield _Proposal(prediction, is_judged=hypothesis.cost < math.inf)
+                yield _Proposal(
+                    prediction,
+                    is_judged=hypothesis.cost < math.inf,
+                    leaves_little=hypothesis.cost <= bits / LITTLE,
+                )
 
     def _costs(self, proposed: Mapping[int, Sequence[_Proposal]]) -> Mapping[Digest, int]:
         """Bytes that one read of each base decodes; 0 for one that is not usable."""
@@ -262,7 +276,8 @@ class _Planning:
             least = max(
                 costs[base.digest] * (base.stop - base.start) / CHUNK_BYTES for base in prediction.bases
             )
-            if not all(decoded.values()) or least > most:
+            times = DECODED_TIMES_FOR_LITTLE if each.leaves_little else 1
+            if not all(decoded.values()) or least > most * times:
                 continue
             kept.append(prediction)
             is_sure = is_sure or sum(decoded.values()) <= most
