@@ -8,7 +8,8 @@ from tests.memory_world import World, changed, tensor
 from mgit_core.digest import Digest
 from mgit_core.lineage import Model, ParentLink, Relation
 from mgit_core.ports.maintenance import Copy
-from mgit_service.use_cases.maintenance.repack.repacking import RepackDone, RepackJob, RepackProgress, repack
+from mgit_service.use_cases.maintenance.repack.repacking import RepackDone, RepackJob, repack
+from mgit_service.use_cases.maintenance.reporting import WorkProgress
 
 ROWS = 520
 """Of the largest tensor: one row more than two chunks have together would be a third."""
@@ -39,7 +40,7 @@ async def run(world: World, *, seconds: float | None = None, cores: int | None =
     """Repack, to the end."""
     job = RepackJob(seconds=seconds, cores=cores)
     answers = [answer async for answer in repack(world.backend, job)]
-    assert all(isinstance(answer, RepackProgress) for answer in answers[:-1])
+    assert all(isinstance(answer, WorkProgress) for answer in answers[:-1])
     assert isinstance(answers[-1], RepackDone)
     return answers[-1]
 

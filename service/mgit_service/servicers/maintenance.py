@@ -25,7 +25,7 @@ from mgit_service.use_cases.maintenance.gc.collection import (
     CollectionJob,
     collect,
 )
-from mgit_service.use_cases.maintenance.repack.repacking import RepackDone, RepackJob, RepackProgress, repack
+from mgit_service.use_cases.maintenance.repack.repacking import RepackDone, RepackJob, repack
 from mgit_service.use_cases.maintenance.reporting import WorkProgress
 
 __all__ = ["MaintenanceServicer"]
@@ -122,7 +122,7 @@ class MaintenanceServicer(maintenance_pb2_grpc.MaintenanceServiceServicer):
         )
         async with contextlib.aclosing(repack(self._backend, job)) as steps:
             async for step in steps:
-                if isinstance(step, RepackProgress):
+                if isinstance(step, WorkProgress):
                     yield pb.RepackResponse(progress=_progress(step))
                 else:
                     yield pb.RepackResponse(result=_repacked(step))
@@ -149,7 +149,7 @@ def _at_least(field: str, value: int, least: int) -> int:
     return value
 
 
-def _progress(step: WorkProgress | RepackProgress) -> pb.Progress:
+def _progress(step: WorkProgress) -> pb.Progress:
     return pb.Progress(phase=step.phase, done=step.done, total=step.total)
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.service.stored_models import ALGORITHM, opened, store_tensors
 
 from mgit_core.chunking import chunk_ranges
-from mgit_core.coding.encoded import Predictor
+from mgit_core.coding.encoded import Encoding, Predictor
 from mgit_core.coding.numbers import NumberFormat
 from mgit_core.coding.plans import Effort
 from mgit_core.digest import digest_of
@@ -112,6 +112,28 @@ def test_a_chain_that_is_long_enough_goes_on_from_an_ancestor(backend: Backend) 
     ]
     plan = planned(backend, trained(array, 20), relatives, Effort.FAST)
     assert bases(plan) == set(chunks[2])
+
+
+@pytest.mark.parametrize("relation", [Relation.MERGED, Relation.FINETUNED])
+def test_a_mean_of_deep_relatives_decodes_more_than_others_may(backend: Backend, relation: Relation) -> None:
+    """Nothing is left of a mean. Where nobody says that it is one, the usual bound holds."""
+    array = weights(30)
+    ends = []
+    for end in range(2):
+        model, tuned = store_tensors(backend, {"weight": array}), array
+        for seed in range(2):
+            tuned = trained(tuned, 31 + 2 * end + seed)
+            model = write(backend, tuned, [Relative(parameters=model, relation=Relation.FINETUNED)])
+        ends.append((tuned, model))
+    mean = (ends[0][0] + ends[1][0]) / np.float32(2)
+    relatives = [Relative(parameters=model, relation=relation) for _, model in ends]
+    chunks = write(backend, mean, relatives).parameters[0].chunks
+    sizes = [len(content) for content in contents_of(mean).values()]
+    forms = [backend.chunks.read_encoded(chunk) for chunk in chunks]
+    costs = backend.chunks.decode_costs(chunks)
+    assert [form.encoding == Encoding.EXACT for form in forms] == [relation is Relation.MERGED] * len(sizes)
+    assert costs == [size * (6 if relation is Relation.MERGED else 4) for size in sizes]
+    assert [backend.chunks.read(chunk) for chunk in chunks] == list(contents_of(mean).values())
 
 
 def test_an_upload_tries_one_prediction_where_one_is_sure(backend: Backend) -> None:

@@ -35,12 +35,13 @@ from mgit_service.use_cases.maintenance.repack.pieces import (
     tensor_pieces,
 )
 from mgit_service.use_cases.maintenance.repack.rewriting import Piece, RewriteStep
+from mgit_service.use_cases.maintenance.reporting import WorkProgress
 from mgit_service.use_cases.maintenance.sketching import find_similar
 from mgit_service.use_cases.prediction.lattices import lattices_of_model
 from mgit_service.use_cases.prediction.planning import TensorPlanner
 from mgit_service.use_cases.prediction.relatives import relatives_of_model
 
-__all__ = ["RepackDone", "RepackJob", "RepackProgress", "repack"]
+__all__ = ["RepackDone", "RepackJob", "repack"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -67,21 +68,6 @@ class RepackJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RepackProgress:
-    """How far a repack is.
-
-    Attributes:
-        phase: What is being done, for a person.
-        done: Tensors that were looked at.
-        total: Tensors of all present models, those of equal models once.
-    """
-
-    phase: str
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RepackDone:
     """What a repack did.
 
@@ -100,10 +86,10 @@ class RepackDone:
     damaged_chunks: int
 
 
-async def repack(backend: Backend, job: RepackJob) -> AsyncGenerator[RepackProgress | RepackDone]:
+async def repack(backend: Backend, job: RepackJob) -> AsyncGenerator[WorkProgress | RepackDone]:
     """Encode densely what present models use and is stored fast; parents first.
 
-    Progress comes about twice a second, the result at last. Closing the iterator, or cancelling, ends the work
+    Progress, in tensors of distinct models, comes about twice a second, the result at last. Closing the iterator, or cancelling, ends the work
     within some seconds; what was encoded by then counts, and the next repack goes on behind it.
 
     Raises:
@@ -167,7 +153,7 @@ class _Run:
         self.damaged: set[Digest] = set()
         self.is_complete = True
 
-    async def work(self) -> AsyncGenerator[RepackProgress]:
+    async def work(self) -> AsyncGenerator[WorkProgress]:
         """Do all of it; progress about twice a second."""
         total = await self._count_tensors()
         told_at = time.monotonic()
@@ -179,7 +165,7 @@ class _Run:
                     await self._begin_step()
                 if time.monotonic() - told_at >= _SECONDS_BETWEEN_ANSWERS:
                     told_at = time.monotonic()
-                    yield RepackProgress(phase="encoding", done=self._done, total=total)
+                    yield WorkProgress(phase="encoding", done=self._done, total=total)
             await self._end_step()
         except BaseException:
             await finish_surely(self._abandon())

@@ -26,7 +26,8 @@ from mgit_core.errors import ConflictError, ErrorReason
 from mgit_core.ports.maintenance import ChunkMaintenance, Copy, Dropped, LeaseCheck
 from mgit_service.use_cases.maintenance.leasing import held_lease
 from mgit_service.use_cases.maintenance.repack import pieces, repacking, rewriting
-from mgit_service.use_cases.maintenance.repack.repacking import RepackJob, RepackProgress, repack
+from mgit_service.use_cases.maintenance.repack.repacking import RepackJob, repack
+from mgit_service.use_cases.maintenance.reporting import WorkProgress
 from mgit_service.use_cases.maintenance.statistics import store_statistics
 from mgit_storage.store import open_objects
 
@@ -143,7 +144,7 @@ async def test_closing_early_keeps_everything_readable_and_gives_the_lease_back(
     monkeypatch.setattr(repacking, "_SECONDS_BETWEEN_ANSWERS", 0)
     async with aclosing(repack(world.backend, RepackJob())) as answers:
         async for answer in answers:
-            assert isinstance(answer, RepackProgress)
+            assert isinstance(answer, WorkProgress)
             break
     assert await contents(world, models) == before
     done = await run(world)
@@ -172,7 +173,7 @@ async def test_progress_counts_tensors(world: World, monkeypatch: pytest.MonkeyP
     await make_family(world)
     monkeypatch.setattr(repacking, "_SECONDS_BETWEEN_ANSWERS", 0)
     answers = [answer async for answer in repack(world.backend, RepackJob())]
-    told = [answer for answer in answers if isinstance(answer, RepackProgress)]
+    told = [answer for answer in answers if isinstance(answer, WorkProgress)]
     assert {answer.total for answer in told} == {12}
     assert [answer.done for answer in told] == sorted(answer.done for answer in told)
     assert told[-1].done == 12
