@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, LiteralString, TypeAlias, TypeVar
+from typing import Any, LiteralString, Self, TypeAlias, TypeVar
 
 import neo4j
 from neo4j import exceptions as driver_errors
@@ -42,7 +42,7 @@ class GraphSession:
         self._database = database
 
     @classmethod
-    def open(cls, uri: str, username: str, password: str, database: str | None) -> GraphSession:
+    def open(cls, uri: str, username: str, password: str, database: str | None) -> Self:
         """Prepare connections; none is made yet.
 
         Raises:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import LiteralString
 
 import pytest
 from tests.integration.lineage.conftest import STORE_ID, RawGraph
@@ -11,7 +13,9 @@ from tests.neo4j_server import TestServer
 from mgit_core.errors import ErrorReason, FailedPreconditionError, UnavailableError
 from mgit_core.ports.graph import Lineage, Page
 from mgit_storage.lineage import open_neo4j
+from mgit_storage.lineage.binding import Neo4jStoreBinding
 from mgit_storage.lineage.cypher import schema
+from mgit_storage.lineage.session import Answer, GraphSession
 from mgit_storage.testing.values import make_commit
 
 OTHER_ID = "00000000-0000-4000-8000-000000000002"
@@ -64,6 +68,28 @@ async def test_services_that_start_at_once_bind_and_migrate_once(emptied: TestSe
     await asyncio.gather(*(bind(emptied) for _ in range(3)))
     assert len(await raw.rows("MATCH (s:Store) RETURN s")) == 1
     assert len(await raw.rows("MATCH (m:Migration) RETURN m")) == len(schema.MIGRATIONS)
+
+
+class Overtaken(GraphSession):
+    """A session after whose first look another service binds the graph."""
+
+    overtake: Callable[[], Awaitable[None]] | None = None
+
+    async def rows(self, query: LiteralString, **parameters: object) -> list[Answer]:
+        answer = await super().rows(query, **parameters)
+        overtake, self.overtake = self.overtake, None
+        if overtake is not None:
+            await overtake()
+        return answer
+
+
+async def test_a_service_that_is_overtaken_while_it_binds_is_bound_too(emptied: TestServer) -> None:
+    session = Overtaken.open(emptied.uri, emptied.username, emptied.password, None)
+    session.overtake = lambda: bind(emptied)
+    binding = Neo4jStoreBinding(session, is_warmed=False)
+    await binding.bind(STORE_ID, store_is_empty=True)
+    assert await binding.epoch() == 1
+    await binding.close()
 
 
 async def test_of_two_stores_that_bind_at_once_one_is_refused(emptied: TestServer) -> None:
