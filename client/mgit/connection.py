@@ -23,8 +23,11 @@ from mgit_core.errors import (
     UnavailableError,
 )
 from mgit_proto.v1 import (
+    audit_pb2_grpc,
+    compare_pb2_grpc,
     lineage_pb2_grpc,
     maintenance_pb2_grpc,
+    model_tests_pb2_grpc,
     parameters_pb2,
     parameters_pb2_grpc,
 )
@@ -44,6 +47,9 @@ _SERVICE_CONFIG = {
                 {"service": "mgit.v1.LineageService"},
                 {"service": "mgit.v1.ParameterService"},
                 {"service": "mgit.v1.MaintenanceService"},
+                {"service": "mgit.v1.ModelTestService"},
+                {"service": "mgit.v1.AuditService"},
+                {"service": "mgit.v1.CompareService"},
             ],
             "retryPolicy": {
                 "maxAttempts": _RETRIES,
@@ -107,6 +113,9 @@ class Connection:
         self.lineage = lineage_pb2_grpc.LineageServiceStub(self._channel)
         self.parameters = parameters_pb2_grpc.ParameterServiceStub(self._channel)
         self.maintenance = maintenance_pb2_grpc.MaintenanceServiceStub(self._channel)
+        self.model_tests = model_tests_pb2_grpc.ModelTestServiceStub(self._channel)
+        self.audit = audit_pb2_grpc.AuditServiceStub(self._channel)
+        self.compare = compare_pb2_grpc.CompareServiceStub(self._channel)
         self._metadata = (("authorization", f"Bearer {endpoint.token}"),) if endpoint.token else ()
         self._lock = threading.Lock()
         self._is_closed = False

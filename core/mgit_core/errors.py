@@ -55,10 +55,14 @@ class ErrorReason(enum.StrEnum):
     EDGE_NOT_FOUND = "EDGE_NOT_FOUND"
     PARENT_NOT_FOUND = "PARENT_NOT_FOUND"
     PATH_NOT_FOUND = "PATH_NOT_FOUND"
+    TEST_NOT_FOUND = "TEST_NOT_FOUND"
+    BUG_NOT_FOUND = "BUG_NOT_FOUND"
+    DATASET_NOT_FOUND = "DATASET_NOT_FOUND"
     # AlreadyExistsError
     OBJECT_EXISTS = "OBJECT_EXISTS"
     EDGE_EXISTS = "EDGE_EXISTS"
     PATH_EXISTS = "PATH_EXISTS"
+    TEST_EXISTS = "TEST_EXISTS"
     # ConflictError
     TAG_MOVED = "TAG_MOVED"
     CYCLE = "CYCLE"
@@ -82,6 +86,9 @@ class ErrorReason(enum.StrEnum):
     MESSAGE_OUT_OF_ORDER = "MESSAGE_OUT_OF_ORDER"
     DIGEST_MISMATCH = "DIGEST_MISMATCH"
     INVALID_GUARD = "INVALID_GUARD"
+    INVALID_TEST = "INVALID_TEST"
+    INVALID_BUG = "INVALID_BUG"
+    INVALID_STATEMENT = "INVALID_STATEMENT"
     # FailedPreconditionError
     STORE_MISMATCH = "STORE_MISMATCH"
     MODEL_REMOVED = "MODEL_REMOVED"
@@ -94,6 +101,10 @@ class ErrorReason(enum.StrEnum):
     INSECURE_BIND = "INSECURE_BIND"
     FRAMEWORK_MISSING = "FRAMEWORK_MISSING"
     GRAPH_WITHOUT_MODELS = "GRAPH_WITHOUT_MODELS"
+    MODEL_NOT_AFFECTED = "MODEL_NOT_AFFECTED"
+    TEST_CODE_CHANGED = "TEST_CODE_CHANGED"
+    TEST_INPUTS_CHANGED = "TEST_INPUTS_CHANGED"
+    NOTHING_TO_BISECT = "NOTHING_TO_BISECT"
     # CorruptError
     CHUNK_CORRUPT = "CHUNK_CORRUPT"
     MANIFEST_CORRUPT = "MANIFEST_CORRUPT"
@@ -112,12 +123,15 @@ class ErrorReason(enum.StrEnum):
     NEO4J_CREDENTIALS_WRONG = "NEO4J_CREDENTIALS_WRONG"
     # PermissionDeniedError
     NOT_PERMITTED = "NOT_PERMITTED"
+    AUDIT_OFF = "AUDIT_OFF"
+    STATEMENT_REFUSED = "STATEMENT_REFUSED"
     # DeadlineExceededError
     DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
     # ResourceExhaustedError
     DISK_FULL = "DISK_FULL"
     LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
     PORT_IN_USE = "PORT_IN_USE"
+    AUDIT_BUSY = "AUDIT_BUSY"
     # InternalError
     INTERNAL = "INTERNAL"
 
@@ -214,11 +228,15 @@ _REASONS: dict[type[MGitError], tuple[ErrorReason, ...]] = {
         ErrorReason.EDGE_NOT_FOUND,
         ErrorReason.PARENT_NOT_FOUND,
         ErrorReason.PATH_NOT_FOUND,
+        ErrorReason.TEST_NOT_FOUND,
+        ErrorReason.BUG_NOT_FOUND,
+        ErrorReason.DATASET_NOT_FOUND,
     ),
     AlreadyExistsError: (
         ErrorReason.OBJECT_EXISTS,
         ErrorReason.EDGE_EXISTS,
         ErrorReason.PATH_EXISTS,
+        ErrorReason.TEST_EXISTS,
     ),
     ConflictError: (
         ErrorReason.TAG_MOVED,
@@ -244,6 +262,9 @@ _REASONS: dict[type[MGitError], tuple[ErrorReason, ...]] = {
         ErrorReason.MESSAGE_OUT_OF_ORDER,
         ErrorReason.DIGEST_MISMATCH,
         ErrorReason.INVALID_GUARD,
+        ErrorReason.INVALID_TEST,
+        ErrorReason.INVALID_BUG,
+        ErrorReason.INVALID_STATEMENT,
     ),
     FailedPreconditionError: (
         ErrorReason.STORE_MISMATCH,
@@ -257,6 +278,10 @@ _REASONS: dict[type[MGitError], tuple[ErrorReason, ...]] = {
         ErrorReason.INSECURE_BIND,
         ErrorReason.FRAMEWORK_MISSING,
         ErrorReason.GRAPH_WITHOUT_MODELS,
+        ErrorReason.MODEL_NOT_AFFECTED,
+        ErrorReason.TEST_CODE_CHANGED,
+        ErrorReason.TEST_INPUTS_CHANGED,
+        ErrorReason.NOTHING_TO_BISECT,
     ),
     CorruptError: (
         ErrorReason.CHUNK_CORRUPT,
@@ -277,12 +302,17 @@ _REASONS: dict[type[MGitError], tuple[ErrorReason, ...]] = {
         ErrorReason.TOKEN_WRONG,
         ErrorReason.NEO4J_CREDENTIALS_WRONG,
     ),
-    PermissionDeniedError: (ErrorReason.NOT_PERMITTED,),
+    PermissionDeniedError: (
+        ErrorReason.NOT_PERMITTED,
+        ErrorReason.AUDIT_OFF,
+        ErrorReason.STATEMENT_REFUSED,
+    ),
     DeadlineExceededError: (ErrorReason.DEADLINE_EXCEEDED,),
     ResourceExhaustedError: (
         ErrorReason.DISK_FULL,
         ErrorReason.LIMIT_EXCEEDED,
         ErrorReason.PORT_IN_USE,
+        ErrorReason.AUDIT_BUSY,
     ),
     InternalError: (ErrorReason.INTERNAL,),
 }

@@ -15,11 +15,11 @@ from typing import Any
 
 from mgit_core.digest import DIGEST_SIZE, Digest
 from mgit_core.errors import ErrorReason, InvalidArgumentError
+from mgit_core.metric import MetricDirection
 from mgit_core.names import check_parameter_name, parse_reference
 
 __all__ = [
     "MAX_RECORD_BYTES",
-    "GuardDirection",
     "LossGuard",
     "LossMethod",
     "LossRecord",
@@ -42,13 +42,6 @@ class LossMethod(StrEnum):
     """``2 ln(1 + epsilon)`` for every tensor: the formula of the MGit paper."""
 
 
-class GuardDirection(StrEnum):
-    """Which values of a metric are better."""
-
-    HIGHER = "higher"
-    LOWER = "lower"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossGuard:
     """The test that a lossy model had to pass.
@@ -67,7 +60,7 @@ class LossGuard:
     entry_point: str
     code_digest: Digest
     metric: str
-    direction: GuardDirection
+    direction: MetricDirection
     tolerance: float
     before: float
     after: float
@@ -134,7 +127,7 @@ class LossRecord:
         document["method"] = LossMethod(document["method"])
         document["original_digest"] = bytes.fromhex(document["original_digest"])
         guard["code_digest"] = bytes.fromhex(guard["code_digest"])
-        guard["direction"] = GuardDirection(guard["direction"])
+        guard["direction"] = MetricDirection(guard["direction"])
         document["guard"] = LossGuard(**guard)
         document["tensors"] = tuple(LossTensor(**tensor) for tensor in document["tensors"])
         return cls(**document)

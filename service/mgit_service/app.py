@@ -27,19 +27,28 @@ from mgit_core.errors import (
     UnavailableError,
 )
 from mgit_proto.v1 import (
+    audit_pb2,
+    audit_pb2_grpc,
+    compare_pb2,
+    compare_pb2_grpc,
     lineage_pb2,
     lineage_pb2_grpc,
     maintenance_pb2,
     maintenance_pb2_grpc,
+    model_tests_pb2,
+    model_tests_pb2_grpc,
     parameters_pb2,
 )
 from mgit_service.channel import SERVER_OPTIONS
 from mgit_service.health import ServiceState, Watch, WatchedStore
 from mgit_service.interceptors import CallInterceptor
 from mgit_service.logs import FIELDS
+from mgit_service.servicers.audit import AuditServicer
+from mgit_service.servicers.compare import CompareServicer
 from mgit_service.servicers.frames import add_parameter_service
 from mgit_service.servicers.lineage import LineageServicer
 from mgit_service.servicers.maintenance import MaintenanceServicer
+from mgit_service.servicers.model_tests import ModelTestServicer
 from mgit_service.servicers.parameters import ParameterServicer
 from mgit_service.settings import ListenAddress, ServiceSettings
 from mgit_service.use_cases.backend import Backend
@@ -56,6 +65,9 @@ SERVICES = tuple(
     for file, name in (
         (lineage_pb2, "LineageService"),
         (parameters_pb2, "ParameterService"),
+        (compare_pb2, "CompareService"),
+        (model_tests_pb2, "ModelTestService"),
+        (audit_pb2, "AuditService"),
         (maintenance_pb2, "MaintenanceService"),
     )
 )
@@ -172,6 +184,9 @@ def _server(settings: ServiceSettings, backend: Backend, watch: Watch, board: He
     )
     lineage_pb2_grpc.add_LineageServiceServicer_to_server(LineageServicer(backend), server)
     add_parameter_service(ParameterServicer(backend), server)
+    compare_pb2_grpc.add_CompareServiceServicer_to_server(CompareServicer(backend), server)
+    model_tests_pb2_grpc.add_ModelTestServiceServicer_to_server(ModelTestServicer(backend), server)
+    audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(backend), server)
     maintenance_pb2_grpc.add_MaintenanceServiceServicer_to_server(MaintenanceServicer(backend, watch), server)
     health_pb2_grpc.add_HealthServicer_to_server(board, server)
     if settings.is_reflecting:

@@ -19,12 +19,9 @@ from typing import Any, Protocol, TypeVar
 from mgit.lossy.weights import GuardedModel
 from mgit_core.digest import Digest, DigestAlgorithm, digest_of
 from mgit_core.errors import ErrorReason, InvalidArgumentError
-from mgit_core.loss import GuardDirection
+from mgit_core.metric import DEFAULT_TOLERANCE, MetricDirection
 
-__all__ = ["TOLERANCE", "Guard", "GuardFunction", "guard", "open_guard", "user_modules"]
-
-TOLERANCE = 0.005
-"""Largest loss where a guard does not say another: half a point of a share between 0 and 1."""
+__all__ = ["Guard", "GuardFunction", "guard", "open_guard", "user_modules"]
 
 
 class GuardFunction(Protocol):
@@ -76,7 +73,7 @@ class Guard:
     entry_point: str
     code_digest: Digest
     metric: str
-    direction: GuardDirection
+    direction: MetricDirection
     tolerance: float
 
     def measure(self, model: GuardedModel) -> float:
@@ -105,7 +102,7 @@ class Guard:
 
     def loss(self, before: float, after: float) -> float:
         """How much worse ``after`` is than ``before``, in units of the metric; below 0 if it is better."""
-        return before - after if self.direction is GuardDirection.HIGHER else after - before
+        return before - after if self.direction is MetricDirection.HIGHER else after - before
 
     def holds(self, before: float, after: float, tolerance: float) -> bool:
         """Whether no more than ``tolerance`` is lost; what is lost to rounding of the metric does not count."""
@@ -182,10 +179,10 @@ def _code_digest(function: object, algorithm: DigestAlgorithm) -> Digest:
         return b""
 
 
-def _direction(function: object, entry_point: str) -> GuardDirection:
-    direction = getattr(function, "direction", GuardDirection.HIGHER)
+def _direction(function: object, entry_point: str) -> MetricDirection:
+    direction = getattr(function, "direction", MetricDirection.HIGHER)
     try:
-        return GuardDirection(direction)
+        return MetricDirection(direction)
     except ValueError as error:
         raise _invalid(
             f"The direction of guard {entry_point} is higher or lower; found {direction!r}."
@@ -193,7 +190,7 @@ def _direction(function: object, entry_point: str) -> GuardDirection:
 
 
 def _tolerance(function: object, entry_point: str) -> float:
-    tolerance = getattr(function, "tolerance", TOLERANCE)
+    tolerance = getattr(function, "tolerance", DEFAULT_TOLERANCE)
     is_number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
     if not (is_number and math.isfinite(tolerance) and tolerance >= 0):
         raise _invalid(

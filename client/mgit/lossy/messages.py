@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mgit_core.loss import GuardDirection, LossGuard, LossMethod, LossRecord, LossTensor
+from mgit_core.loss import LossGuard, LossMethod, LossRecord, LossTensor
+from mgit_core.metric import MetricDirection
 from mgit_proto.v1 import types_pb2
 
 __all__ = ["read_loss", "write_loss"]
@@ -48,7 +49,7 @@ def read_loss(message: types_pb2.LossRecord) -> LossRecord:
             entry_point=guard.entry_point,
             code_digest=guard.code_digest,
             metric=guard.metric,
-            direction=GuardDirection(guard.direction),
+            direction=MetricDirection(guard.direction),
             tolerance=guard.tolerance,
             before=guard.before,
             after=guard.after,

@@ -33,6 +33,7 @@ from mgit_core.lineage import (
 )
 from mgit_core.names import Reference
 from mgit_core.ports.binding import Lease, Leases, StoreBinding, StoreState
+from mgit_core.ports.paging import Page
 
 __all__ = [
     "ContentQueries",
@@ -65,19 +66,6 @@ def remaining_s() -> float | None:
     """Seconds until the deadline, at least a millisecond; None if there is no deadline."""
     at = deadline.get()
     return None if at is None else max(0.001, at - time.monotonic())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """What part of an ordered list is wanted.
-
-    Attributes:
-        size: Largest number of rows, from 1 to 1,000.
-        after: Key of the last row already seen; None for the beginning.
-    """
-
-    size: int = 100
-    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

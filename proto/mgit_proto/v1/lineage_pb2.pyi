@@ -68,6 +68,94 @@ TRAVERSAL_VIEW_SUMMARIES: TraversalView.ValueType  # 2
 """Summaries with hops, by hops and then uid."""
 Global___TraversalView: _TypeAlias = TraversalView  # noqa: Y015
 
+class _WalkOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WalkOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WalkOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WALK_ORDER_UNSPECIFIED: _WalkOrder.ValueType  # 0
+    """Read as BREADTH_FIRST."""
+    WALK_ORDER_BREADTH_FIRST: _WalkOrder.ValueType  # 1
+    """Nearest first."""
+    WALK_ORDER_DEPTH_FIRST: _WalkOrder.ValueType  # 2
+    """One branch to its end, then the next."""
+    WALK_ORDER_PARENTS_FIRST: _WalkOrder.ValueType  # 3
+    """Every model behind all of its parents that are in the walk."""
+    WALK_ORDER_CHILDREN_FIRST: _WalkOrder.ValueType  # 4
+    """Every model before all of its parents that are in the walk."""
+
+class WalkOrder(_WalkOrder, metaclass=_WalkOrderEnumTypeWrapper):
+    """In which order a walk gives its models. Ties go to the older model, then to the smaller uid."""
+
+WALK_ORDER_UNSPECIFIED: WalkOrder.ValueType  # 0
+"""Read as BREADTH_FIRST."""
+WALK_ORDER_BREADTH_FIRST: WalkOrder.ValueType  # 1
+"""Nearest first."""
+WALK_ORDER_DEPTH_FIRST: WalkOrder.ValueType  # 2
+"""One branch to its end, then the next."""
+WALK_ORDER_PARENTS_FIRST: WalkOrder.ValueType  # 3
+"""Every model behind all of its parents that are in the walk."""
+WALK_ORDER_CHILDREN_FIRST: WalkOrder.ValueType  # 4
+"""Every model before all of its parents that are in the walk."""
+Global___WalkOrder: _TypeAlias = WalkOrder  # noqa: Y015
+
+class _WalkDirection:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WalkDirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WalkDirection.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WALK_DIRECTION_UNSPECIFIED: _WalkDirection.ValueType  # 0
+    """Read as DESCENDANTS."""
+    WALK_DIRECTION_ANCESTORS: _WalkDirection.ValueType  # 1
+    """From child to parent, from newer to older version."""
+    WALK_DIRECTION_DESCENDANTS: _WalkDirection.ValueType  # 2
+    """From parent to child, from older to newer version."""
+    WALK_DIRECTION_BOTH: _WalkDirection.ValueType  # 3
+    """Either way at each step: everything that hangs together."""
+
+class WalkDirection(_WalkDirection, metaclass=_WalkDirectionEnumTypeWrapper):
+    """Which way a walk goes."""
+
+WALK_DIRECTION_UNSPECIFIED: WalkDirection.ValueType  # 0
+"""Read as DESCENDANTS."""
+WALK_DIRECTION_ANCESTORS: WalkDirection.ValueType  # 1
+"""From child to parent, from newer to older version."""
+WALK_DIRECTION_DESCENDANTS: WalkDirection.ValueType  # 2
+"""From parent to child, from older to newer version."""
+WALK_DIRECTION_BOTH: WalkDirection.ValueType  # 3
+"""Either way at each step: everything that hangs together."""
+Global___WalkDirection: _TypeAlias = WalkDirection  # noqa: Y015
+
+class _WalkEdges:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WalkEdgesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WalkEdges.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WALK_EDGES_UNSPECIFIED: _WalkEdges.ValueType  # 0
+    """Read as PROVENANCE."""
+    WALK_EDGES_PROVENANCE: _WalkEdges.ValueType  # 1
+    """Provenance edges."""
+    WALK_EDGES_VERSION: _WalkEdges.ValueType  # 2
+    """Version edges: the versions forward or back."""
+    WALK_EDGES_ALL: _WalkEdges.ValueType  # 3
+    """Both kinds."""
+
+class WalkEdges(_WalkEdges, metaclass=_WalkEdgesEnumTypeWrapper):
+    """Which edges a walk follows."""
+
+WALK_EDGES_UNSPECIFIED: WalkEdges.ValueType  # 0
+"""Read as PROVENANCE."""
+WALK_EDGES_PROVENANCE: WalkEdges.ValueType  # 1
+"""Provenance edges."""
+WALK_EDGES_VERSION: WalkEdges.ValueType  # 2
+"""Version edges: the versions forward or back."""
+WALK_EDGES_ALL: WalkEdges.ValueType  # 3
+"""Both kinds."""
+Global___WalkEdges: _TypeAlias = WalkEdges  # noqa: Y015
+
 @_typing.final
 class GetModelRequest(_message.Message):
     """Asks for one model."""
@@ -868,8 +956,11 @@ class GetLineageRequest(_message.Message):
 
     MODELS_FIELD_NUMBER: _builtins.int
     MAX_MODELS_FIELD_NUMBER: _builtins.int
+    WITH_FACTS_FIELD_NUMBER: _builtins.int
     max_models: _builtins.int
     """Largest number of models, capped at 100,000; 0 means 10,000."""
+    with_facts: _builtins.bool
+    """Whether facts about the models are told besides."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """References, at most 1,000; empty means the whole graph."""
@@ -879,14 +970,102 @@ class GetLineageRequest(_message.Message):
         *,
         models: _abc.Iterable[_builtins.str] | None = ...,
         max_models: _builtins.int = ...,
+        with_facts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_models", b"max_models", "models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_models", b"max_models", "models", b"models", "with_facts", b"with_facts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetLineageRequest: _TypeAlias = GetLineageRequest  # noqa: Y015
+
+@_typing.final
+class ModelFacts(_message.Message):
+    """What is known of a model besides its edges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _types_pb2.MetadataValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _types_pb2.MetadataValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    UID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    PASSED_TESTS_FIELD_NUMBER: _builtins.int
+    FAILED_TESTS_FIELD_NUMBER: _builtins.int
+    BUG_IDS_FIELD_NUMBER: _builtins.int
+    DATASETS_FIELD_NUMBER: _builtins.int
+    uid: _builtins.str
+    """UID of the model."""
+    type: _builtins.str
+    """Model type; empty if none."""
+    size_bytes: _builtins.int
+    """Bytes of all tensors."""
+    @_builtins.property
+    def metadata(self) -> _containers.MessageMap[_builtins.str, _types_pb2.MetadataValue]:
+        """What its author wrote about it."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tags that point to it, sorted."""
+
+    @_builtins.property
+    def passed_tests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of tests whose newest result is a pass, sorted."""
+
+    @_builtins.property
+    def failed_tests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of tests whose newest result is a failure or an error, sorted."""
+
+    @_builtins.property
+    def bug_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of open bugs that affect it, inherited ones too, sorted."""
+
+    @_builtins.property
+    def datasets(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Dataset]:
+        """Data sets, sorted."""
+
+    def __init__(
+        self,
+        *,
+        uid: _builtins.str = ...,
+        type: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _types_pb2.MetadataValue] | None = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        size_bytes: _builtins.int = ...,
+        passed_tests: _abc.Iterable[_builtins.str] | None = ...,
+        failed_tests: _abc.Iterable[_builtins.str] | None = ...,
+        bug_ids: _abc.Iterable[_builtins.str] | None = ...,
+        datasets: _abc.Iterable[_types_pb2.Dataset] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bug_ids", b"bug_ids", "datasets", b"datasets", "failed_tests", b"failed_tests", "metadata", b"metadata", "passed_tests", b"passed_tests", "size_bytes", b"size_bytes", "tags", b"tags", "type", b"type", "uid", b"uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelFacts: _TypeAlias = ModelFacts  # noqa: Y015
 
 @_typing.final
 class GetLineageResponse(_message.Message):
@@ -898,6 +1077,7 @@ class GetLineageResponse(_message.Message):
     EDGES_FIELD_NUMBER: _builtins.int
     REVISIONS_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
     truncated: _builtins.bool
     """In the last message: whether max_models cut the answer."""
     @_builtins.property
@@ -912,6 +1092,10 @@ class GetLineageResponse(_message.Message):
     def revisions(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.RevisionEdge]:
         """Version edges."""
 
+    @_builtins.property
+    def facts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelFacts]:
+        """With with_facts: facts about the models, in their order."""
+
     def __init__(
         self,
         *,
@@ -919,14 +1103,147 @@ class GetLineageResponse(_message.Message):
         edges: _abc.Iterable[_types_pb2.ProvenanceEdge] | None = ...,
         revisions: _abc.Iterable[_types_pb2.RevisionEdge] | None = ...,
         truncated: _builtins.bool = ...,
+        facts: _abc.Iterable[Global___ModelFacts] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["edges", b"edges", "models", b"models", "revisions", b"revisions", "truncated", b"truncated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edges", b"edges", "facts", b"facts", "models", b"models", "revisions", b"revisions", "truncated", b"truncated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetLineageResponse: _TypeAlias = GetLineageResponse  # noqa: Y015
+
+@_typing.final
+class WalkModelsRequest(_message.Message):
+    """Asks for a walk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    EDGES_FIELD_NUMBER: _builtins.int
+    RELATIONS_FIELD_NUMBER: _builtins.int
+    MAX_DEPTH_FIELD_NUMBER: _builtins.int
+    SKIP_FIELD_NUMBER: _builtins.int
+    STOP_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    WITH_EDGES_FIELD_NUMBER: _builtins.int
+    direction: Global___WalkDirection.ValueType
+    """Which way."""
+    order: Global___WalkOrder.ValueType
+    """In which order."""
+    edges: Global___WalkEdges.ValueType
+    """Which edges."""
+    max_depth: _builtins.int
+    """Largest number of hops from the nearest start, over models that are left out too; 0 means no bound."""
+    limit: _builtins.int
+    """Largest number of models; 0 means all."""
+    with_edges: _builtins.bool
+    """Whether each step names the models that its edges lead to."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """References of the models to start from, at most 1,000; empty means every model that has no edge against the
+        direction of the walk, so that all of the graph is walked.
+        """
+
+    @_builtins.property
+    def relations(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.Relation.ValueType]:
+        """Provenance edges to follow; empty means all."""
+
+    @_builtins.property
+    def skip(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """References of models that are left out."""
+
+    @_builtins.property
+    def stop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """References of models that are left out and not passed."""
+
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+        direction: Global___WalkDirection.ValueType = ...,
+        order: Global___WalkOrder.ValueType = ...,
+        edges: Global___WalkEdges.ValueType = ...,
+        relations: _abc.Iterable[_types_pb2.Relation.ValueType] | None = ...,
+        max_depth: _builtins.int = ...,
+        skip: _abc.Iterable[_builtins.str] | None = ...,
+        stop: _abc.Iterable[_builtins.str] | None = ...,
+        limit: _builtins.int = ...,
+        with_edges: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["direction", b"direction", "edges", b"edges", "limit", b"limit", "max_depth", b"max_depth", "models", b"models", "order", b"order", "relations", b"relations", "skip", b"skip", "stop", b"stop", "with_edges", b"with_edges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WalkModelsRequest: _TypeAlias = WalkModelsRequest  # noqa: Y015
+
+@_typing.final
+class WalkStep(_message.Message):
+    """One model of a walk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    HOPS_FIELD_NUMBER: _builtins.int
+    OLDER_UIDS_FIELD_NUMBER: _builtins.int
+    hops: _builtins.int
+    """Hops from the nearest start; 0 for a start."""
+    @_builtins.property
+    def model(self) -> _types_pb2.ModelSummary:
+        """The model."""
+
+    @_builtins.property
+    def older_uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With with_edges: UIDs of the models that its followed edges lead to, from newer to older, whether or not they are
+        in the walk.
+        """
+
+    def __init__(
+        self,
+        *,
+        model: _types_pb2.ModelSummary | None = ...,
+        hops: _builtins.int = ...,
+        older_uids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hops", b"hops", "model", b"model", "older_uids", b"older_uids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WalkStep: _TypeAlias = WalkStep  # noqa: Y015
+
+@_typing.final
+class WalkModelsResponse(_message.Message):
+    """A part of a walk."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    truncated: _builtins.bool
+    """In the last message: whether a limit cut the walk."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___WalkStep]:
+        """Steps, in order."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[Global___WalkStep] | None = ...,
+        truncated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["steps", b"steps", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WalkModelsResponse: _TypeAlias = WalkModelsResponse  # noqa: Y015
 
 @_typing.final
 class FindMergeBasesRequest(_message.Message):

@@ -110,6 +110,11 @@ class LineageServiceStub:
                 request_serializer=mgit__proto_dot_v1_dot_lineage__pb2.GetLineageRequest.SerializeToString,
                 response_deserializer=mgit__proto_dot_v1_dot_lineage__pb2.GetLineageResponse.FromString,
                 _registered_method=True)
+        self.WalkModels = channel.unary_stream(
+                '/mgit.v1.LineageService/WalkModels',
+                request_serializer=mgit__proto_dot_v1_dot_lineage__pb2.WalkModelsRequest.SerializeToString,
+                response_deserializer=mgit__proto_dot_v1_dot_lineage__pb2.WalkModelsResponse.FromString,
+                _registered_method=True)
         self.FindMergeBases = channel.unary_unary(
                 '/mgit.v1.LineageService/FindMergeBases',
                 request_serializer=mgit__proto_dot_v1_dot_lineage__pb2.FindMergeBasesRequest.SerializeToString,
@@ -291,6 +296,23 @@ class LineageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WalkModels(self, request, context):
+        """Walks the lineage from some models and streams each model once, in the order that was asked for. The walk is over
+        the edges as they were when it began; a model that is added meanwhile is not in it.
+
+        base <-- a <-- c <-- d     DESCENDANTS of base, PARENTS_FIRST: base a b c d
+        ^----- b <---'           the same with stop = [b]: base a c d; with skip = [c]: base a b d
+
+        The starts are part of the walk. A model in skip is left out and the walk goes on behind it; one in stop is left
+        out and the walk does not go past it, but may reach what lies behind on another way.
+
+        Errors:
+        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 starts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FindMergeBases(self, request, context):
         """Finds the merge bases of two models: common ancestors, ends included, that are no ancestor of another
         common one. There MAY be none or several.
@@ -394,6 +416,11 @@ def add_LineageServiceServicer_to_server(servicer, server):
                     servicer.GetLineage,
                     request_deserializer=mgit__proto_dot_v1_dot_lineage__pb2.GetLineageRequest.FromString,
                     response_serializer=mgit__proto_dot_v1_dot_lineage__pb2.GetLineageResponse.SerializeToString,
+            ),
+            'WalkModels': grpc.unary_stream_rpc_method_handler(
+                    servicer.WalkModels,
+                    request_deserializer=mgit__proto_dot_v1_dot_lineage__pb2.WalkModelsRequest.FromString,
+                    response_serializer=mgit__proto_dot_v1_dot_lineage__pb2.WalkModelsResponse.SerializeToString,
             ),
             'FindMergeBases': grpc.unary_unary_rpc_method_handler(
                     servicer.FindMergeBases,
@@ -795,6 +822,33 @@ class LineageService:
             '/mgit.v1.LineageService/GetLineage',
             mgit__proto_dot_v1_dot_lineage__pb2.GetLineageRequest.SerializeToString,
             mgit__proto_dot_v1_dot_lineage__pb2.GetLineageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WalkModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mgit.v1.LineageService/WalkModels',
+            mgit__proto_dot_v1_dot_lineage__pb2.WalkModelsRequest.SerializeToString,
+            mgit__proto_dot_v1_dot_lineage__pb2.WalkModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -138,6 +138,19 @@ class LineageServiceStub:
     Errors:
       NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT).
     """
+    WalkModels: _grpc.UnaryStreamMultiCallable[_lineage_pb2.WalkModelsRequest, _lineage_pb2.WalkModelsResponse]
+    """Walks the lineage from some models and streams each model once, in the order that was asked for. The walk is over
+    the edges as they were when it began; a model that is added meanwhile is not in it.
+
+      base <-- a <-- c <-- d     DESCENDANTS of base, PARENTS_FIRST: base a b c d
+        ^----- b <---'           the same with stop = [b]: base a c d; with skip = [c]: base a b d
+
+    The starts are part of the walk. A model in skip is left out and the walk goes on behind it; one in stop is left
+    out and the walk does not go past it, but may reach what lies behind on another way.
+
+    Errors:
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 starts.
+    """
     FindMergeBases: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.FindMergeBasesRequest, _lineage_pb2.FindMergeBasesResponse]
     """Finds the merge bases of two models: common ancestors, ends included, that are no ancestor of another
     common one. There MAY be none or several.
@@ -267,6 +280,19 @@ class LineageServiceAsyncStub(LineageServiceStub):
 
     Errors:
       NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT).
+    """
+    WalkModels: _aio.UnaryStreamMultiCallable[_lineage_pb2.WalkModelsRequest, _lineage_pb2.WalkModelsResponse]  # type: ignore[assignment]
+    """Walks the lineage from some models and streams each model once, in the order that was asked for. The walk is over
+    the edges as they were when it began; a model that is added meanwhile is not in it.
+
+      base <-- a <-- c <-- d     DESCENDANTS of base, PARENTS_FIRST: base a b c d
+        ^----- b <---'           the same with stop = [b]: base a c d; with skip = [c]: base a b d
+
+    The starts are part of the walk. A model in skip is left out and the walk goes on behind it; one in stop is left
+    out and the walk does not go past it, but may reach what lies behind on another way.
+
+    Errors:
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 starts.
     """
     FindMergeBases: _aio.UnaryUnaryMultiCallable[_lineage_pb2.FindMergeBasesRequest, _lineage_pb2.FindMergeBasesResponse]  # type: ignore[assignment]
     """Finds the merge bases of two models: common ancestors, ends included, that are no ancestor of another
@@ -478,6 +504,25 @@ class LineageServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT).
+        """
+
+    @_abc_1.abstractmethod
+    def WalkModels(
+        self,
+        request: _lineage_pb2.WalkModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_lineage_pb2.WalkModelsResponse], _abc.AsyncIterator[_lineage_pb2.WalkModelsResponse]]:
+        """Walks the lineage from some models and streams each model once, in the order that was asked for. The walk is over
+        the edges as they were when it began; a model that is added meanwhile is not in it.
+
+          base <-- a <-- c <-- d     DESCENDANTS of base, PARENTS_FIRST: base a b c d
+            ^----- b <---'           the same with stop = [b]: base a c d; with skip = [c]: base a b d
+
+        The starts are part of the walk. A model in skip is left out and the walk goes on behind it; one in stop is left
+        out and the walk does not go past it, but may reach what lies behind on another way.
+
+        Errors:
+          NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 starts.
         """
 
     @_abc_1.abstractmethod

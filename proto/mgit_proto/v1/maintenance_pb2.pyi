@@ -705,3 +705,101 @@ class GetModelStatisticsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetModelStatisticsResponse: _TypeAlias = GetModelStatisticsResponse  # noqa: Y015
+
+@_typing.final
+class ExamineGraphRequest(_message.Message):
+    """Asks to look through the graph."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_PROBLEMS_FIELD_NUMBER: _builtins.int
+    max_problems: _builtins.int
+    """Largest number of problems that each check names; 0 means 100."""
+    def __init__(
+        self,
+        *,
+        max_problems: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_problems", b"max_problems"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExamineGraphRequest: _TypeAlias = ExamineGraphRequest  # noqa: Y015
+
+@_typing.final
+class GraphProblem(_message.Message):
+    """Something that must not be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    SUBJECTS_FIELD_NUMBER: _builtins.int
+    check: _builtins.str
+    """Name of the check."""
+    message: _builtins.str
+    """What was found, a sentence."""
+    @_builtins.property
+    def subjects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it concerns: references, uids or digests."""
+
+    def __init__(
+        self,
+        *,
+        check: _builtins.str = ...,
+        message: _builtins.str = ...,
+        subjects: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "message", b"message", "subjects", b"subjects"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GraphProblem: _TypeAlias = GraphProblem  # noqa: Y015
+
+@_typing.final
+class ExamineGraphResponse(_message.Message):
+    """What one check found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    check: _builtins.str
+    """Name of the check."""
+    description: _builtins.str
+    """What it looks for, a sentence."""
+    truncated: _builtins.bool
+    """Whether there are more."""
+    done: _builtins.int
+    """Checks done so far, this one included."""
+    total: _builtins.int
+    """Checks to do."""
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___GraphProblem]:
+        """Problems, at most max_problems."""
+
+    def __init__(
+        self,
+        *,
+        check: _builtins.str = ...,
+        description: _builtins.str = ...,
+        problems: _abc.Iterable[Global___GraphProblem] | None = ...,
+        truncated: _builtins.bool = ...,
+        done: _builtins.int = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "description", b"description", "done", b"done", "problems", b"problems", "total", b"total", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExamineGraphResponse: _TypeAlias = ExamineGraphResponse  # noqa: Y015

@@ -65,6 +65,11 @@ class MaintenanceServiceStub:
                 request_serializer=mgit__proto_dot_v1_dot_maintenance__pb2.CheckStoreRequest.SerializeToString,
                 response_deserializer=mgit__proto_dot_v1_dot_maintenance__pb2.CheckStoreResponse.FromString,
                 _registered_method=True)
+        self.ExamineGraph = channel.unary_stream(
+                '/mgit.v1.MaintenanceService/ExamineGraph',
+                request_serializer=mgit__proto_dot_v1_dot_maintenance__pb2.ExamineGraphRequest.SerializeToString,
+                response_deserializer=mgit__proto_dot_v1_dot_maintenance__pb2.ExamineGraphResponse.FromString,
+                _registered_method=True)
 
 
 class MaintenanceServiceServicer:
@@ -145,6 +150,18 @@ class MaintenanceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExamineGraph(self, request, context):
+        """Looks through the graph for what its database cannot forbid: nodes without required properties, edges of a wrong
+        kind, cycles, versions out of order, parameter sets that lead nowhere. Streams a message for each check as it ends.
+        Nothing is changed.
+
+        Errors:
+        None of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MaintenanceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -177,6 +194,11 @@ def add_MaintenanceServiceServicer_to_server(servicer, server):
                     servicer.CheckStore,
                     request_deserializer=mgit__proto_dot_v1_dot_maintenance__pb2.CheckStoreRequest.FromString,
                     response_serializer=mgit__proto_dot_v1_dot_maintenance__pb2.CheckStoreResponse.SerializeToString,
+            ),
+            'ExamineGraph': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExamineGraph,
+                    request_deserializer=mgit__proto_dot_v1_dot_maintenance__pb2.ExamineGraphRequest.FromString,
+                    response_serializer=mgit__proto_dot_v1_dot_maintenance__pb2.ExamineGraphResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -342,6 +364,33 @@ class MaintenanceService:
             '/mgit.v1.MaintenanceService/CheckStore',
             mgit__proto_dot_v1_dot_maintenance__pb2.CheckStoreRequest.SerializeToString,
             mgit__proto_dot_v1_dot_maintenance__pb2.CheckStoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExamineGraph(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mgit.v1.MaintenanceService/ExamineGraph',
+            mgit__proto_dot_v1_dot_maintenance__pb2.ExamineGraphRequest.SerializeToString,
+            mgit__proto_dot_v1_dot_maintenance__pb2.ExamineGraphResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -83,6 +83,14 @@ class MaintenanceServiceStub:
     Errors:
       ABORTED (MAINTENANCE_BUSY, LEASE_LOST), with repair only; FAILED_PRECONDITION (STORE_MISMATCH).
     """
+    ExamineGraph: _grpc.UnaryStreamMultiCallable[_maintenance_pb2.ExamineGraphRequest, _maintenance_pb2.ExamineGraphResponse]
+    """Looks through the graph for what its database cannot forbid: nodes without required properties, edges of a wrong
+    kind, cycles, versions out of order, parameter sets that lead nowhere. Streams a message for each check as it ends.
+    Nothing is changed.
+
+    Errors:
+      None of its own.
+    """
 
 @_typing.type_check_only
 class MaintenanceServiceAsyncStub(MaintenanceServiceStub):
@@ -138,6 +146,14 @@ class MaintenanceServiceAsyncStub(MaintenanceServiceStub):
 
     Errors:
       ABORTED (MAINTENANCE_BUSY, LEASE_LOST), with repair only; FAILED_PRECONDITION (STORE_MISMATCH).
+    """
+    ExamineGraph: _aio.UnaryStreamMultiCallable[_maintenance_pb2.ExamineGraphRequest, _maintenance_pb2.ExamineGraphResponse]  # type: ignore[assignment]
+    """Looks through the graph for what its database cannot forbid: nodes without required properties, edges of a wrong
+    kind, cycles, versions out of order, parameter sets that lead nowhere. Streams a message for each check as it ends.
+    Nothing is changed.
+
+    Errors:
+      None of its own.
     """
 
 class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -227,6 +243,20 @@ class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           ABORTED (MAINTENANCE_BUSY, LEASE_LOST), with repair only; FAILED_PRECONDITION (STORE_MISMATCH).
+        """
+
+    @_abc_1.abstractmethod
+    def ExamineGraph(
+        self,
+        request: _maintenance_pb2.ExamineGraphRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_maintenance_pb2.ExamineGraphResponse], _abc.AsyncIterator[_maintenance_pb2.ExamineGraphResponse]]:
+        """Looks through the graph for what its database cannot forbid: nodes without required properties, edges of a wrong
+        kind, cycles, versions out of order, parameter sets that lead nowhere. Streams a message for each check as it ends.
+        Nothing is changed.
+
+        Errors:
+          None of its own.
         """
 
 def add_MaintenanceServiceServicer_to_server(servicer: MaintenanceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mgit_core.errors import ErrorReason, InvalidArgumentError
-from mgit_core.loss import GuardDirection, LossGuard, LossMethod, LossRecord, LossTensor, check_loss
+from mgit_core.loss import LossGuard, LossMethod, LossRecord, LossTensor, check_loss
+from mgit_core.metric import MetricDirection
 from mgit_proto.v1 import types_pb2
 
 __all__ = ["loss_message", "loss_value"]
@@ -43,12 +44,12 @@ def loss_value(message: types_pb2.LossRecord) -> LossRecord:
     """
     guard = message.guard
     try:
-        method, direction = LossMethod(message.method), GuardDirection(guard.direction)
+        method, direction = LossMethod(message.method), MetricDirection(guard.direction)
     except ValueError as error:
         raise InvalidArgumentError(
             ErrorReason.INVALID_ARGUMENT,
             f"A record of loss has a method of {', '.join(LossMethod)} and a guard with a direction of "
-            f"{', '.join(GuardDirection)}; found {message.method[:80]!r} and {guard.direction[:80]!r}.",
+            f"{', '.join(MetricDirection)}; found {message.method[:80]!r} and {guard.direction[:80]!r}.",
             field="loss",
         ) from error
     return check_loss(

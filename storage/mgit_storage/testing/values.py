@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from mgit_core.digest import Digest, DigestAlgorithm, digest_of
 from mgit_core.lineage import ModelCommit, ParameterSet, ParentLink, Previous, TensorRecord
-from mgit_core.loss import GuardDirection, LossGuard, LossMethod, LossRecord, LossTensor
+from mgit_core.loss import LossGuard, LossMethod, LossRecord, LossTensor
+from mgit_core.metric import MetricDirection
 from mgit_core.names import make_uid
 
 __all__ = ["fresh_uid", "make_commit", "make_loss", "make_tensors"]
@@ -82,7 +83,7 @@ def make_loss(base_uid: str) -> LossRecord:
             entry_point="checks:accuracy",
             code_digest=_digest("code"),
             metric="accuracy",
-            direction=GuardDirection.HIGHER,
+            direction=MetricDirection.HIGHER,
             tolerance=0.005,
             before=0.9,
             after=0.1 + 0.2,

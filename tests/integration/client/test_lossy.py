@@ -15,7 +15,8 @@ from mgit.errors import ErrorReason, InvalidArgumentError
 from mgit.frameworks.arrays import read_arrays
 from mgit.lossy.weights import GuardedModel
 from mgit_core.lattice import measure_change, move_to_lattice, step_of_change
-from mgit_core.loss import GuardDirection, LossMethod
+from mgit_core.loss import LossMethod
+from mgit_core.metric import MetricDirection
 
 pytestmark = pytest.mark.neo4j
 
@@ -121,7 +122,7 @@ def test_a_record_says_what_was_done(repo: mgit.Repository, base: tuple[mgit.Mod
     assert all(tensor.largest_error <= 0.51 * tensor.step + 0.01 for tensor in loss.tensors)
     assert loss.largest_error == max(tensor.largest_error for tensor in loss.tensors)
     assert 0.1 < loss.largest_relative_error < 1
-    assert (loss.guard.metric, loss.guard.direction) == ("distance", GuardDirection.LOWER)
+    assert (loss.guard.metric, loss.guard.direction) == ("distance", MetricDirection.LOWER)
     assert (loss.guard.before, loss.guard.after) == (0.0, guard.asked[-1])
     assert loss.guard.entry_point.endswith(":Nearness")
     assert len(loss.guard.code_digest) == 32

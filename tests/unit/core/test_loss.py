@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from mgit_core.errors import ErrorReason, MGitError
 from mgit_core.loss import (
     MAX_RECORD_BYTES,
-    GuardDirection,
     LossGuard,
     LossMethod,
     LossRecord,
     LossTensor,
+    MetricDirection,
     check_loss,
 )
 
@@ -31,7 +31,7 @@ RECORD = LossRecord(
         entry_point="checks:accuracy",
         code_digest=b"c" * 32,
         metric="accuracy",
-        direction=GuardDirection.HIGHER,
+        direction=MetricDirection.HIGHER,
         tolerance=0.005,
         before=0.9,
         after=0.899,
@@ -50,7 +50,7 @@ def test_a_record_reads_back_as_it_was_written(
         original_digest=digest,
         largest_error=largest,
         largest_relative_error=relative,
-        guard=replace(RECORD.guard, before=before, code_digest=b"", direction=GuardDirection.LOWER),
+        guard=replace(RECORD.guard, before=before, code_digest=b"", direction=MetricDirection.LOWER),
     )
     assert LossRecord.from_json(check_loss(record).to_json()) == record
 

@@ -155,13 +155,15 @@ SET n.locked = true
 RETURN n.name AS name
 """
 
-# Does an edge lead to or from a model, or a tag to it? Index: model_uid.
+# Does an edge lead to or from a model, or a tag, test, result or bug to it? Index: model_uid.
 IS_TOUCHED: LiteralString = (
     """
 MATCH (m:Model {uid: $uid})
 RETURN EXISTS { (m)-[:REVISION_OF|"""
     + TYPES
-    + """]-(:Model) } OR EXISTS { (:Tag)-[:POINTS_TO]->(m) } AS is_touched
+    + """]-(:Model) } OR EXISTS { (:Tag)-[:POINTS_TO]->(m) }
+  OR EXISTS { (:Test)-[:APPLIES_TO]->(m) } OR EXISTS { (:TestResult)-[:ON]->(m) }
+  OR EXISTS { (:Bug)-[:AFFECTS|FIXED_IN]->(m) } AS is_touched
 """
 )
 

@@ -53,6 +53,13 @@ CALL (p) {
 } IN TRANSACTIONS OF 10000 ROWS
 """
 
+# Finds a result that need not be found again.
+_RESULT_INDEX: LiteralString = """
+CREATE INDEX test_result_key IF NOT EXISTS
+FOR (n:TestResult)
+ON (n.parameters_digest, n.code_digest, n.inputs_digest)
+"""
+
 MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
     (
         "CREATE CONSTRAINT migration_number IF NOT EXISTS FOR (n:Migration) REQUIRE n.number IS UNIQUE",
@@ -74,6 +81,15 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
         _SKETCH_INDEX,
         "CALL db.awaitIndexes(300)",
         _MARK_UNSKETCHED,
+    ),
+    (
+        "CREATE CONSTRAINT test_uid IF NOT EXISTS FOR (n:Test) REQUIRE n.uid IS UNIQUE",
+        # A deregistered test gives its name back: the property goes.
+        "CREATE CONSTRAINT test_name IF NOT EXISTS FOR (n:Test) REQUIRE n.name_lower IS UNIQUE",
+        "CREATE INDEX test_scope IF NOT EXISTS FOR (n:Test) ON (n.scope)",
+        "CREATE CONSTRAINT test_result_uid IF NOT EXISTS FOR (n:TestResult) REQUIRE n.uid IS UNIQUE",
+        _RESULT_INDEX,
+        "CREATE CONSTRAINT bug_id IF NOT EXISTS FOR (n:Bug) REQUIRE n.id IS UNIQUE",
     ),
 )
 

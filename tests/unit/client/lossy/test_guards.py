@@ -15,7 +15,7 @@ from mgit.frameworks.arrays import read_arrays
 from mgit.lossy.guards import open_guard, user_modules
 from mgit.lossy.weights import GuardedModel
 from mgit_core.digest import DigestAlgorithm
-from mgit_core.loss import GuardDirection
+from mgit_core.metric import MetricDirection
 
 BLAKE3 = DigestAlgorithm.BLAKE3
 MODEL = GuardedModel(read_arrays({"w": np.arange(3.0)}))
@@ -39,14 +39,14 @@ def _refusal(guard: Any) -> str:
 
 def test_a_function_is_a_guard_with_half_a_point_of_tolerance() -> None:
     guard = open_guard(total, BLAKE3)
-    assert (guard.metric, guard.direction, guard.tolerance) == ("total", GuardDirection.HIGHER, 0.005)
+    assert (guard.metric, guard.direction, guard.tolerance) == ("total", MetricDirection.HIGHER, 0.005)
     assert guard.entry_point == f"{__name__}:total"
     assert guard.measure(MODEL) == 3.0
 
 
 def test_a_guard_tells_what_it_measures() -> None:
     guard = open_guard(half, BLAKE3)
-    assert (guard.metric, guard.direction, guard.tolerance) == ("loss", GuardDirection.LOWER, 0.25)
+    assert (guard.metric, guard.direction, guard.tolerance) == ("loss", MetricDirection.LOWER, 0.25)
     assert half(MODEL) == guard.measure(MODEL) == 1.5
 
 
