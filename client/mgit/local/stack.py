@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 from mgit.local.distribution import NEO4J_VERSION, fetch_neo4j, is_fetched
@@ -226,21 +227,21 @@ class LocalStack:
         return new
 
     def _still_fits(self, state: StackState, graph: _Graph) -> bool:
-        """Whether the running service is the one that would be started now, and answers."""
+        """Whether the running service is the one that would be started now, of this version, and answers."""
         if state.service is None or not state.is_running():
             return False
         if (state.neo4j_uri, state.store) != (graph.uri, self._store):
             return False
         try:
-            self._wait(state, state.service)
+            health = self._wait(state, state.service)
         except MGitError:
             return False
-        return True
+        return health.service_version == version("mgit-lineage")
 
-    def _wait(self, state: StackState, process: ProcessRecord) -> None:
+    def _wait(self, state: StackState, process: ProcessRecord) -> ServiceHealth:
         heal_timeout_s = _MANAGED_HEAL_TIMEOUT_S if state.is_managed else _HEAL_TIMEOUT_S
         log = self.layout.service_log
-        wait_until_serving(process, state.address, log, heal_timeout_s=heal_timeout_s)
+        return wait_until_serving(process, state.address, log, heal_timeout_s=heal_timeout_s)
 
     def _choose_address(self, state: StackState | None) -> str:
         wanted = self.settings.listen

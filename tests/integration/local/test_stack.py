@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from safetensors.numpy import save_file
 from tests.integration.local.command_line import CommandLine, end_of
 
 import mgit
+from mgit.local.stack import LocalStack
 
 pytestmark = [pytest.mark.slow, pytest.mark.neo4j]
 
@@ -71,6 +73,20 @@ def test_up_again_leaves_alone_what_runs(stack: CommandLine) -> None:
     assert again.code == 0
     assert again.document["address"] == before["address"]
     assert stack.json("status")["pids"] == before["pids"]
+
+
+def test_up_starts_a_service_of_another_version_anew(other: CommandLine) -> None:
+    """After an update of the package the old service still runs."""
+    before = other.json("up")
+    pids = other.json("status")["pids"]
+
+    with mock.patch.object(sys.modules[LocalStack.__module__], "version", return_value="999.0.0"):
+        after = other.json("up")
+
+    assert after["address"] == before["address"]
+    now = other.json("status")["pids"]
+    assert now["neo4j"] == pids["neo4j"]
+    assert now["service"] != pids["service"]
 
 
 def test_status_says_where_everything_is(stack: CommandLine) -> None:
