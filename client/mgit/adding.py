@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,15 @@ from mgit.frameworks.source import Source
 from mgit.lossy import GuardFunction, Lossy
 from mgit.lossy.request import LossRequest, PreparedModel
 from mgit.progress import ProgressCounter
+from mgit.recipes import follow_recipe
 from mgit.upload import Upload, upload
 from mgit.values import Addition, ModelReference, Parent, Relation, reference_of
 from mgit.wire import write_parent
 from mgit_core.errors import ErrorReason, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from mgit_core.recipes import Recipe
 from mgit_proto.v1 import lineage_pb2, parameters_pb2, types_pb2
 
-__all__ = ["NewModel", "add_model", "request_loss", "write_previous"]
+__all__ = ["NewModel", "add_model", "open_recipe", "request_loss", "write_previous"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +36,14 @@ class NewModel:
         source: What it is made from.
         request_id: Makes it idempotent.
         loss: What may be lost; None means nothing.
+        recipe: How it was made, as another tool wrote it down.
     """
 
     header: parameters_pb2.ModelHeader
     source: object
     request_id: str
     loss: LossRequest | None = None
+    recipe: Recipe | None = None
 
 
 def add_model(
@@ -53,7 +58,10 @@ def add_model(
     source = open_source(new.source)
     header = parameters_pb2.ModelHeader()
     header.CopyFrom(new.header)
-    notes = [*source.notes, *_add_base_model(connection, header, source.base_model)]
+    notes = [*source.notes]
+    if new.recipe is not None:
+        notes += follow_recipe(connection, header, new.recipe)
+    notes += _add_base_model(connection, header, source.base_model)
     header.source_format = source.source_format
     header.ties.extend(types_pb2.Tie(names=tie) for tie in source.ties)
     with contextlib.ExitStack() as spools:
@@ -106,6 +114,18 @@ def request_loss(lossy: Lossy | None, guard: str | GuardFunction | None) -> Loss
             ErrorReason.INVALID_ARGUMENT, "A guard decides how much may be lost; no loss was asked for."
         )
     return None if lossy is None else LossRequest(lossy=lossy, guard=guard)
+
+
+def open_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """The recipe that a file holds.
+
+    Raises:
+        NotFoundError: PATH_NOT_FOUND.
+        InvalidArgumentError: UNREADABLE_INPUT.
+    """
+    from mgit.frameworks.recipes import read_recipe  # noqa: PLC0415 - brings YAML, and for recipes only
+
+    return read_recipe(Path(path))
 
 
 def write_previous(model: ModelReference | None, *, no_previous: bool) -> parameters_pb2.Previous | None:

@@ -122,6 +122,7 @@ class Repository(LineageCalls, MaintenanceCalls):
         datasets: Iterable[Dataset | str] = (),
         lossy: Lossy | None = None,
         guard: str | GuardFunction | None = None,
+        recipe: str | os.PathLike[str] | None = None,
         request_id: str | None = None,
         progress: Progress = True,
     ) -> Model:
@@ -148,6 +149,9 @@ class Repository(LineageCalls, MaintenanceCalls):
             guard: What has to hold for the lossy model: a function, or ``MODULE:FUNCTION``, that gets a model
                 (arrays by name, and ``load`` as of ``mgit.Model``) and returns a number. ``mgit.guard`` tells
                 what it measures. It runs here, in this process.
+            recipe: A file that says how it was made: the YAML of a merge as mergekit takes it, or a model card
+                (``*.md``). The models that it names become parents, with relations and weights, besides those in
+                ``parents``; the method, the licence and the data sets are kept too.
             request_id: The same id with the same model gives the first answer again; None means a new one.
             progress: ``progress(done_bytes, total_bytes)``; True for a bar on a terminal; None for none.
 
@@ -161,7 +165,7 @@ class Repository(LineageCalls, MaintenanceCalls):
             FailedPreconditionError: FRAMEWORK_MISSING.
         """
         # Readers of models bring numpy and more, which the catalog does without.
-        from mgit.adding import NewModel, add_model, request_loss, write_previous  # noqa: PLC0415
+        from mgit.adding import NewModel, add_model, open_recipe, request_loss, write_previous  # noqa: PLC0415
 
         header = parameters_pb2.ModelHeader(
             name=check_model_name(name),
@@ -176,6 +180,7 @@ class Repository(LineageCalls, MaintenanceCalls):
             source=source,
             request_id=request_id or new_request_id(),
             loss=request_loss(lossy, guard),
+            recipe=None if recipe is None else open_recipe(recipe),
         )
         with open_progress(progress, f"add {name}") as counter:
             added, addition = add_model(self._connection, new, counter)

@@ -28,6 +28,9 @@ def add(
     previous: str | None = typer.Option(
         None, metavar="REF|none", help="What it is a newer version of; default: the latest of the name."
     ),
+    recipe: Path | None = typer.Option(
+        None, metavar="FILE", help="How it was made: a mergekit YAML or a model card."
+    ),
     type_: str | None = typer.Option(None, "--type", help="A label that groups models."),
     meta: list[str] = typer.Option(
         [], metavar="K=V", help="Metadata; numbers, true and false are kept as such; may be repeated."
@@ -47,6 +50,9 @@ def add(
     PATH is a safetensors file, a sharded one by its index or folder, a Hugging Face folder, a PEFT adapter
     folder, a torch state dict, or a Zarr group. Relations: finetuned, adapted, pruned, quantized, distilled,
     merged, aggregated, cast, derived (the default). Prints the reference of the new version.
+
+    The models that a recipe names become parents, with relations and weights; each must be known under its name
+    or the last part of it.
 
     With --lossy the weights are moved near those of the first parent before they are sent, which makes a
     fine-tune some forty times smaller. The guard is a function of yours that gets a model and returns a number;
@@ -72,6 +78,7 @@ def add(
             datasets=datasets,
             lossy=loss,
             guard=guard,
+            recipe=recipe,
             progress=invocation.shows_progress or None,
         )
     addition = model.addition
