@@ -1,0 +1,1 @@
+"""Walks over the lineage: pure algorithms over numbered models and the edges among them."""
