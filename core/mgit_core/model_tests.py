@@ -7,16 +7,17 @@ threshold. The server keeps tests and results and never runs them.
 from __future__ import annotations
 
 import enum
+import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
-from mgit_core.digest import Digest
+from mgit_core.digest import DIGEST_SIZE, Digest, DigestAlgorithm, digest_of
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_core.lineage import Dataset, MetadataValue, ModelSummary, check_metadata
 from mgit_core.metric import DEFAULT_TOLERANCE, MetricDirection, is_no_worse
-from mgit_core.names import check_model_name
+from mgit_core.names import MAX_NAME_LENGTH, check_model_name, make_uid
 
 __all__ = [
     "DEFAULT_TIMEOUT_S",
@@ -29,7 +30,13 @@ __all__ = [
     "ModelTestScope",
     "ResultKey",
     "check_model_test",
+    "check_result",
+    "fitted_error",
     "judge",
+    "judge_value",
+    "make_result_uid",
+    "measurement_digest",
+    "redefined",
 ]
 
 DEFAULT_TIMEOUT_S = 600.0
@@ -37,6 +44,9 @@ MAX_ERROR_LENGTH = 4_000
 _MAX_CODE_LENGTH = 4_000
 _MAX_METRIC_LENGTH = 200
 _MAX_URI_LENGTH = 4_000
+_CUT = "... (cut)"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class ModelTestKind(enum.StrEnum):
@@ -145,10 +155,12 @@ class ModelTestResult:
         model_uid: The model.
         value: What was measured, finite; None if the run had no value.
         is_truth: Whether the value was a truth value.
-        outcome: The judgement.
+        outcome: The judgement, by the test's threshold and direction at the time of reading: not kept.
         error: Why there is no value, for a person; empty if there is one.
         run_at: When the run ended, UTC.
         seconds: How long it took.
+        uid: As ``make_result_uid`` gives it, so that results sort by the end of their run; empty before it is
+            recorded.
         test_name: Name of the test; filled in by the graph, else empty.
         model: The model; filled in by the graph, else None.
     """
@@ -161,6 +173,7 @@ class ModelTestResult:
     error: str
     run_at: datetime
     seconds: float
+    uid: str = ""
     test_name: str = ""
     model: ModelSummary | None = None
 
@@ -182,13 +195,85 @@ class ApplicableTests:
 
 def judge(test: ModelTest, value: float | None, *, is_truth: bool) -> ModelTestOutcome:
     """What ``value`` says under the threshold and direction of ``test``."""
+    return judge_value(value, is_truth=is_truth, threshold=test.threshold, direction=test.direction)
+
+
+def judge_value(
+    value: float | None, *, is_truth: bool, threshold: float | None, direction: MetricDirection
+) -> ModelTestOutcome:
+    """What ``value`` says under a threshold and a direction; as ``judge``, where no whole test is at hand."""
     if value is None:
         return ModelTestOutcome.ERROR
-    if test.threshold is None and not is_truth:
+    if threshold is None and not is_truth:
         return ModelTestOutcome.MEASURED
-    threshold = test.threshold
-    is_good = value >= 1 if threshold is None else is_no_worse(value, threshold, test.direction)
+    is_good = value >= 1 if threshold is None else is_no_worse(value, threshold, direction)
     return ModelTestOutcome.PASSED if is_good else ModelTestOutcome.FAILED
+
+
+def measurement_digest(test: ModelTest) -> Digest:
+    """Digest of what a test measures: its kind, code and arguments.
+
+    Where two definitions of a test agree in it, and in the digests of code and inputs, a value that was measured
+    under one holds under the other; threshold and direction only judge it.
+    """
+    measured = [test.kind, test.code, sorted(test.arguments.items())]
+    return digest_of(DigestAlgorithm.SHA256, json.dumps(measured).encode())
+
+
+def redefined(known: ModelTest, new: ModelTest) -> ModelTest:
+    """The registered test ``known`` with the definition of ``new``; ``known`` itself if that is its own."""
+    redone = replace(new, uid=known.uid, created_at=known.created_at)
+    same = replace(redone, updated_at=known.updated_at, model_ref=known.model_ref)
+    # Arguments that differ in their kind only, such as 1 and true, are equal to Python.
+    is_same = same == known and measurement_digest(same) == measurement_digest(known)
+    return known if is_same else redone
+
+
+def make_result_uid(run_at: datetime, random: bytes) -> str:
+    """The UUIDv7 of a result: results sort by the end of their run, to the microsecond.
+
+    Args:
+        run_at: From 1970 on.
+        random: 8 random bytes.
+
+    Source: RFC 9562, section 6.2, method 3.
+    """
+    unix_ms, within = divmod(run_at - _EPOCH, _MILLISECOND)
+    fraction = within * 4096 // _MILLISECOND
+    return make_uid(unix_ms, fraction.to_bytes(2, "big") + random[:8])
+
+
+def fitted_error(text: str) -> str:
+    """``text``, cut to ``MAX_ERROR_LENGTH`` characters with a note that it was."""
+    return text if len(text) <= MAX_ERROR_LENGTH else text[: MAX_ERROR_LENGTH - len(_CUT)] + _CUT
+
+
+def check_result(result: ModelTestResult) -> ModelTestResult:
+    """``result``, if it may be kept.
+
+    Raises:
+        InvalidArgumentError: INVALID_TEST.
+    """
+    value = result.value
+    if (value is None) == (not result.error):
+        found = "neither" if value is None else "both"
+        raise _invalid(f"A result has a value, or an error that says why there is none; found {found}.")
+    if value is not None and not math.isfinite(value):
+        raise _invalid(f"The value of a result is a finite number; found {value}. Record an error instead.")
+    if value is not None and result.is_truth and value not in {0.0, 1.0}:
+        raise _invalid(f"A truth value counts as 1 or 0; found {value}.")
+    if len(result.error) > MAX_ERROR_LENGTH:
+        raise _invalid(
+            f"The error of a result has at most {MAX_ERROR_LENGTH} characters; found {len(result.error)}."
+        )
+    if not (math.isfinite(result.seconds) and result.seconds >= 0):
+        raise _invalid(f"A run takes a finite number of seconds, at least 0; found {result.seconds}.")
+    if result.run_at < _EPOCH:
+        raise _invalid(f"A run ends after the beginning of 1970; found {result.run_at.isoformat()}.")
+    _check_digest("code", result.key.code_digest)
+    _check_digest("inputs", result.key.inputs_digest)
+    _check_digest("parameters", result.key.parameters_digest, is_needed=True)
+    return result
 
 
 def check_model_test(test: ModelTest) -> ModelTest:
@@ -200,9 +285,14 @@ def check_model_test(test: ModelTest) -> ModelTest:
     check_model_name(test.name)
     check_metadata(test.arguments)
     _check_scope(test)
+    _check_dataset(test.dataset)
+    _check_digest("code", test.code_digest)
+    _check_digest("inputs", test.inputs_digest)
     _check_text("code", test.code, _MAX_CODE_LENGTH, is_needed=True)
     _check_text("metric", test.metric, _MAX_METRIC_LENGTH, is_needed=True)
     _check_text("inputs", test.inputs_uri, _MAX_URI_LENGTH)
+    if test.kind is ModelTestKind.ENTRY_POINT and not all(test.code.partition(":")):
+        raise _invalid(f"An entry point is written MODULE:FUNCTION; found {test.code[:80]!r}.")
     if test.threshold is not None and not math.isfinite(test.threshold):
         raise _invalid(f"The threshold of test {test.name} is a finite number; found {test.threshold}.")
     if not (math.isfinite(test.tolerance) and test.tolerance >= 0):
@@ -224,6 +314,28 @@ def _check_scope(test: ModelTest) -> None:
         raise _invalid(
             f"Test {test.name} is for one model, for one type, or for all; its scope says {test.scope}."
         )
+    if test.type is not None and "/" in check_model_name(test.type):
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_NAME, f"A model type is one segment of a name; found {test.type!r}."
+        )
+
+
+def _check_dataset(dataset: Dataset | None) -> None:
+    if dataset is None:
+        return
+    check_model_name(dataset.name)
+    if len(dataset.version) > MAX_NAME_LENGTH or not dataset.version.isprintable():
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_NAME,
+            f"The version of a data set has at most {MAX_NAME_LENGTH} printable characters; found "
+            f"{dataset.version[:80]!r}.",
+        )
+
+
+def _check_digest(field_name: str, digest: Digest, *, is_needed: bool = False) -> None:
+    if len(digest) != DIGEST_SIZE and (digest or is_needed):
+        wanted = f"{DIGEST_SIZE} bytes" if is_needed else f"{DIGEST_SIZE} bytes, or none"
+        raise _invalid(f"The digest of the {field_name} has {wanted}; found {len(digest)}.")
 
 
 def _check_text(field_name: str, text: str, longest: int, *, is_needed: bool = False) -> None:

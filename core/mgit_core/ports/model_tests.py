@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mgit_core.lineage import RequestKey
@@ -36,7 +36,8 @@ class ModelTests(abc.ABC):
         """Register a test; the answer has its reference filled in.
 
         With ``replace``, a registered test of that name, case ignored, gets the new definition and keeps its
-        uid, its creation time and its results.
+        uid, its creation time and its results; if the definition is its own already, nothing changes. A model
+        type need not exist yet.
 
         Raises:
             AlreadyExistsError: TEST_EXISTS.
@@ -46,7 +47,7 @@ class ModelTests(abc.ABC):
 
     @abc.abstractmethod
     async def remove(self, uid: str, request: RequestKey | None = None) -> ModelTest:
-        """Deregister a test; returns it as it was. Its results stay. A no-op if it was before.
+        """Deregister a test; returns it as it was. Its results stay. A no-op if it was deregistered before.
 
         Raises:
             NotFoundError: TEST_NOT_FOUND.
@@ -54,7 +55,7 @@ class ModelTests(abc.ABC):
 
     @abc.abstractmethod
     async def get(self, name_or_uid: str) -> ModelTest:
-        """The registered test of this name, case ignored, or with ``@UID`` a test, deregistered or not.
+        """The registered test of this name, case ignored, or with ``@UID`` a test, registered or not.
 
         Raises:
             NotFoundError: TEST_NOT_FOUND.
@@ -66,7 +67,10 @@ class ModelTests(abc.ABC):
 
     @abc.abstractmethod
     async def applicable(self, model_uids: Sequence[str]) -> list[ApplicableTests]:
-        """The tests of each present model, in the order of ``model_uids``; removed models are left out.
+        """The tests of each present model, each once, in the order of ``model_uids``.
+
+        Removed models are left out. Asks the graph a number of times that depends neither on the number of models
+        nor on that of tests; what changes in between may or may not be seen.
 
         Raises:
             NotFoundError: MODEL_NOT_FOUND.
@@ -76,17 +80,31 @@ class ModelTests(abc.ABC):
     async def record(
         self, results: Sequence[ModelTestResult], request: RequestKey | None = None
     ) -> list[ModelTestResult]:
-        """Keep results, all or none; the answer has names and models filled in.
+        """Keep results, all or none; the answer has names and models filled in, and is judged.
+
+        A deregistered test takes results still: what was running when it went is not lost.
+
+        Args:
+            results: Each with a uid of its own.
+            request: Makes the change idempotent.
 
         Raises:
             NotFoundError: TEST_NOT_FOUND or MODEL_NOT_FOUND.
             FailedPreconditionError: MODEL_REMOVED.
+            InvalidArgumentError: INVALID_TEST for parameters that are not the model's.
         """
 
     @abc.abstractmethod
     async def reusable(self, keys: Sequence[ResultKey]) -> list[ModelTestResult]:
-        """For each key the newest result with a value; keys without one are left out. In the order of ``keys``."""
+        """For each key the newest result with a value, judged by the test of today, in the order of ``keys``.
+
+        Keys without one are left out. A result from before the test was given other code or other arguments is
+        none, whatever the digests say.
+        """
 
     @abc.abstractmethod
-    def results(self, query: ResultQuery) -> AsyncIterator[list[ModelTestResult]]:
-        """Results, newest first, in slices."""
+    async def results(self, query: ResultQuery, page: Page) -> list[ModelTestResult]:
+        """Results, newest first by the end of their run, judged by the test of today; ``page.after`` is a uid.
+
+        Removed models and deregistered tests keep theirs.
+        """

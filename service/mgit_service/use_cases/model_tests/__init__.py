@@ -1,0 +1,1 @@
+"""Model tests and their results: what a service is asked of them. Nothing here runs a test."""
