@@ -8,6 +8,7 @@ model and no model on the path, ends included, is fixed.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -17,6 +18,7 @@ from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_core.lineage import Dataset, ModelSummary, Relation
 
 __all__ = [
+    "MAX_FIXES",
     "MAX_SUBJECTS",
     "AffectedModel",
     "AffectedReason",
@@ -28,9 +30,12 @@ __all__ = [
     "ModelSubject",
     "TensorSubject",
     "check_bug",
+    "order_subjects",
 ]
 
 MAX_SUBJECTS = 1_000
+# A fix covers what was made from the model too, so that more would hardly be told apart.
+MAX_FIXES = 1_000
 _MAX_TITLE_LENGTH = 200
 _MAX_DESCRIPTION_LENGTH = 64 * 1024
 
@@ -126,9 +131,10 @@ class AffectedModel:
     Attributes:
         model: The model.
         reason: Why.
-        next_uid: Next model on the way to a touched one; None if it is touched itself.
-        hops: Edges on that way, the fewest there are.
-        is_inferred: Whether an edge on that way was inferred from weights.
+        next_uid: Next model on the way to a touched one; None if it is touched itself. The way is the shortest
+            without an inferred edge, or the shortest of all where there is none; the next model's goes on from it.
+        hops: Edges on that way.
+        is_inferred: Whether every way to a touched model needs an edge that was inferred from weights.
         tags: Tags that point to it, sorted.
     """
 
@@ -138,6 +144,22 @@ class AffectedModel:
     hops: int
     is_inferred: bool
     tags: tuple[str, ...] = ()
+
+
+def order_subjects(subjects: Iterable[BugSubject]) -> tuple[BugSubject, ...]:
+    """Each subject once: models by uid, then tensors by digest, then data sets by name and version."""
+    kept = {_subject_key(subject): subject for subject in subjects}
+    return tuple(kept[key] for key in sorted(kept))
+
+
+def _subject_key(subject: BugSubject) -> tuple[int, str, str]:
+    match subject:
+        case ModelSubject():
+            return 0, subject.uid, ""
+        case TensorSubject():
+            return 1, subject.digest.hex(), ""
+        case DatasetSubject():
+            return 2, subject.dataset.name, subject.dataset.version
 
 
 def check_bug(bug: Bug) -> Bug:

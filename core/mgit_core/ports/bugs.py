@@ -10,7 +10,7 @@ from mgit_core.bugs import AffectedModel, Bug, BugState
 from mgit_core.lineage import ModelSummary, RequestKey
 from mgit_core.ports.paging import Page
 
-__all__ = ["Bugs", "ReachQuery"]
+__all__ = ["Bugs", "ReachMargin", "ReachQuery"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,20 @@ class ReachQuery:
     declared_only: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachMargin:
+    """Models beside the reach of a bug, each kind by uid.
+
+    Attributes:
+        unknown: Newer versions, over any number of version edges, of affected models that no path ties to the
+            bug, not even one that a fix cuts, and that are not fixed themselves: nobody knows.
+        cleared: Affected models that would not be with those that are assumed to be fixed.
+    """
+
+    unknown: tuple[ModelSummary, ...]
+    cleared: tuple[ModelSummary, ...]
+
+
 class Bugs(abc.ABC):
     """Bugs, their fixes, and whom they reach."""
 
@@ -40,11 +54,15 @@ class Bugs(abc.ABC):
         """
 
     @abc.abstractmethod
-    async def fix(self, bug_id: str, model_uid: str, request: RequestKey | None = None) -> Bug:
+    async def fix(
+        self, bug_id: str, model_uid: str, *, force: bool = False, request: RequestKey | None = None
+    ) -> Bug:
         """Record that a model does not have the bug; a no-op if that is recorded.
 
         Raises:
             NotFoundError: BUG_NOT_FOUND or MODEL_NOT_FOUND.
+            FailedPreconditionError: MODEL_NOT_AFFECTED, if the bug does not reach the model and ``force`` is false.
+            ResourceExhaustedError: LIMIT_EXCEEDED, if it is fixed in ``mgit_core.bugs.MAX_FIXES`` models already.
         """
 
     @abc.abstractmethod
@@ -57,7 +75,11 @@ class Bugs(abc.ABC):
 
     @abc.abstractmethod
     async def find(self, id_prefix: str) -> list[Bug]:
-        """Up to two bugs whose ids begin so, by id."""
+        """Up to two bugs whose ids begin so, by id.
+
+        Args:
+            id_prefix: Lower-case; not empty.
+        """
 
     @abc.abstractmethod
     async def list_page(
@@ -88,8 +110,8 @@ class Bugs(abc.ABC):
         """
 
     @abc.abstractmethod
-    async def unknown(self, query: ReachQuery) -> list[ModelSummary]:
-        """Newer versions of affected models that are not affected themselves, by uid.
+    async def margin(self, query: ReachQuery) -> ReachMargin:
+        """What lies beside the reach.
 
         Raises:
             NotFoundError: BUG_NOT_FOUND.

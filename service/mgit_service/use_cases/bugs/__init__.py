@@ -1,0 +1,1 @@
+"""Bugs of models, data sets and tensors, and whom they reach."""
