@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -52,12 +52,14 @@ class AuditQueries(abc.ABC):
     """Questions in Cypher that can neither change nor spy."""
 
     @abc.abstractmethod
-    def ask(self, question: AuditQuestion) -> AsyncIterator[AuditAnswer]:
+    def ask(self, question: AuditQuestion) -> AsyncGenerator[AuditAnswer]:
         """The rows as they come, at least one part; the transaction is always rolled back.
 
-        Closing the iterator ends the question at the server.
+        Closing the iterator ends the question at the server. A question takes a place until the server is done
+        with it, which may be after the caller was told that its time is over.
 
         Raises:
+            ResourceExhaustedError: AUDIT_BUSY, if no place is free; LIMIT_EXCEEDED, if the server lacks memory.
             PermissionDeniedError: STATEMENT_REFUSED, before anything of the statement runs.
             InvalidArgumentError: INVALID_STATEMENT.
             DeadlineExceededError: DEADLINE_EXCEEDED.
@@ -103,7 +105,7 @@ class GraphChecks(abc.ABC):
         """Number of checks."""
 
     @abc.abstractmethod
-    def examine(self, max_problems: int) -> AsyncIterator[GraphCheckResult]:
+    def examine(self, max_problems: int) -> AsyncGenerator[GraphCheckResult]:
         """The result of each check as it ends.
 
         Args:

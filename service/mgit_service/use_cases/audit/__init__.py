@@ -1,0 +1,1 @@
+"""Auditors' questions to the graph."""
