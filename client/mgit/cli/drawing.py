@@ -44,7 +44,8 @@ def graph(
 ) -> None:
     """Draw the lineage around models.
 
-    mermaid for Markdown, dot for Graphviz, html for one page that needs no network, json for programs.
+    mermaid for Markdown, dot for Graphviz, html for one page that needs no network, json for programs. Failing
+    tests and open bugs are marked; the page can color by them, and tells metadata, tags and data sets too.
 
     Example: mgit graph minilm --format html --to lineage.html
     """
@@ -52,7 +53,7 @@ def graph(
     chosen = format_ or _format_of(to)
     if to is not None and to.exists() and not force:
         raise AlreadyExistsError(ErrorReason.PATH_EXISTS, f"{to} exists; --force replaces it.")
-    lineage, asked = read_lineage(invocation, refs or [], limit)
+    lineage, asked = read_lineage(invocation, refs or [], limit, facts=True)
     text = _draw(chosen, lineage, asked, ", ".join(refs or []))
     if to is not None:
         to.write_text(text, encoding="utf-8")

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from importlib import resources
 
-from mgit.pictures.palette import RELATION_COLORS, VERSION_COLOR
+from mgit.pictures.details import CheckState, check_state
+from mgit.pictures.palette import BUG_COLOR, FAILED_COLOR, PASSED_COLOR, RELATION_COLORS, VERSION_COLOR
 from mgit.pictures.svg import draw_svg
 from mgit.values import Lineage
 
@@ -19,6 +20,8 @@ _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 def draw_html(lineage: Lineage, *, title: str = "Lineage", marked: Collection[str] = ()) -> str:
     """The text of a page that can be searched, moved, zoomed, and asked about each model.
+
+    With facts it can also be colored by what tests say and by bugs. All of it can be done with the keyboard.
 
     Args:
         lineage: What is drawn.
@@ -38,6 +41,10 @@ def draw_html(lineage: Lineage, *, title: str = "Lineage", marked: Collection[st
         "title": html.escape(title),
         "summary": _summary(lineage),
         "legend": "\n".join(_legend(used, counts)),
+        "states": "\n".join(_states(lineage)),
+        "passed": PASSED_COLOR,
+        "failed": FAILED_COLOR,
+        "bug": BUG_COLOR,
         "arrows": "\n".join(_arrows(used)),
         "width": f"{drawing.width_px:.0f}",
         "height": f"{drawing.height_px:.0f}",
@@ -66,6 +73,28 @@ def _legend(used: dict[str, str], counts: Counter[str]) -> Iterator[str]:
             f'<svg width="26" height="10" aria-hidden="true"><path d="M1 5H25" stroke="{color}" stroke-width="2.5"'
             f"{dashes}/></svg>{name} <span>{counts[kind]:,}</span></label>"
         )
+
+
+def _states(lineage: Lineage) -> Iterator[str]:
+    """The switch between colorings, and what the colors of each say; nothing without facts."""
+    if not lineage.facts:
+        return
+    tests = Counter(check_state(facts) for facts in lineage.facts)
+    affected = sum(bool(facts.bug_ids) for facts in lineage.facts)
+    legend = (
+        ("tests", PASSED_COLOR, "passes its tests", tests[CheckState.PASSED]),
+        ("tests", FAILED_COLOR, "fails a test", tests[CheckState.FAILED]),
+        ("tests", "var(--line)", "not judged", tests[CheckState.UNKNOWN]),
+        ("bugs", BUG_COLOR, "has an open bug", affected),
+        ("bugs", "var(--line)", "has none", len(lineage.facts) - affected),
+    )
+    yield '<fieldset id="states" aria-label="Color by">Color by'
+    for name in ("relation", "tests", "bugs"):
+        checked = " checked" if name == "relation" else ""
+        yield f'<label><input type="radio" name="color" value="{name}"{checked}>{name}</label>'
+    for mode, color, words, count in legend:
+        yield f'<span data-for="{mode}"><i style="background:{color}"></i>{words} <span>{count:,}</span></span>'
+    yield "</fieldset>"
 
 
 def _arrows(used: dict[str, str]) -> Iterator[str]:

@@ -1,10 +1,18 @@
-"""One color for each kind of edge, the same in every picture."""
+"""One color for each kind of edge and each state of a model, the same in every picture."""
 
 from __future__ import annotations
 
 from mgit.values import Edge, ModelState, ModelSummary, Relation
 
-__all__ = ["RELATION_COLORS", "VERSION_COLOR", "edge_label", "model_label"]
+__all__ = [
+    "BUG_COLOR",
+    "FAILED_COLOR",
+    "PASSED_COLOR",
+    "RELATION_COLORS",
+    "VERSION_COLOR",
+    "edge_label",
+    "model_label",
+]
 
 # Each stands out against white and against near black.
 RELATION_COLORS: dict[Relation, str] = {
@@ -19,6 +27,9 @@ RELATION_COLORS: dict[Relation, str] = {
     Relation.DERIVED: "#a0714a",
 }
 VERSION_COLOR = "#8b8f97"
+PASSED_COLOR = "#2f9e44"
+FAILED_COLOR = "#e03131"
+BUG_COLOR = "#c2255c"
 
 
 def model_label(model: ModelSummary) -> str:

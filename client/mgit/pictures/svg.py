@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from mgit.pictures.details import check_state, detail_lines, facts_by_uid, search_text
 from mgit.pictures.layers import Layers, arrange
 from mgit.pictures.palette import RELATION_COLORS, VERSION_COLOR, edge_label, model_label
-from mgit.values import Lineage, ModelState, ModelSummary
+from mgit.values import Lineage, ModelFacts, ModelState, ModelSummary
 
 __all__ = ["Drawing", "draw_svg"]
 
@@ -71,10 +72,12 @@ def draw_svg(lineage: Lineage, *, marked: Collection[str] = ()) -> Drawing:
     links = _links(lineage)
     pairs = sorted({(link.parent, link.child) for link in links})
     layers = arrange(len(lineage.models), pairs, node_px=_ROW_PX, bend_px=_BEND_PX)
-    captions = [_caption(number, links) for number in range(len(lineage.models))]
+    captions = _captions(len(lineage.models), links)
     boxes = _boxes(lineage, captions, layers)
     paths = dict(zip(pairs, layers.paths, strict=True))
-    content = [*_curves(links, paths, boxes), *_models(lineage, captions, boxes, links, marked)]
+    told = enumerate(_told(lineage, captions, links, marked))
+    models = [_group(number, each, boxes[number]) for number, each in told]
+    content = [*_curves(links, paths, boxes), *models]
     return Drawing(
         width_px=max((box.left + box.width for box in boxes), default=0.0) + _MARGIN_PX,
         height_px=max((box.middle + _BOX_PX / 2 for box in boxes), default=0.0) + _MARGIN_PX,
@@ -109,14 +112,16 @@ def _links(lineage: Lineage) -> list[_Link]:
     return provenance + versions
 
 
-def _caption(number: int, links: list[_Link]) -> list[_Link]:
-    """One link for each kind of edge that leads to parents; the version edge only where there is no other."""
-    kinds: dict[str, _Link] = {}
+def _captions(model_count: int, links: list[_Link]) -> list[list[_Link]]:
+    """For each model a link of each kind that leads to parents; the version edge only where there is no other."""
+    kinds: list[dict[str, _Link]] = [{} for _ in range(model_count)]
     for link in links:
-        if link.child == number:
-            kinds.setdefault(link.kind, link)
-    version = kinds.pop("version", None)
-    return list(kinds.values()) or ([version] if version else [])
+        kinds[link.child].setdefault(link.kind, link)
+    versions = [found.pop("version", None) for found in kinds]
+    return [
+        list(found.values()) or ([version] if version else [])
+        for found, version in zip(kinds, versions, strict=True)
+    ]
 
 
 def _boxes(lineage: Lineage, captions: list[list[_Link]], layers: Layers) -> list[_Box]:
@@ -179,39 +184,85 @@ def _curve(path: list[int], boxes: list[_Box], beside: float) -> str:
     return "".join(parts)
 
 
-def _models(
-    lineage: Lineage,
-    captions: list[list[_Link]],
-    boxes: list[_Box],
-    links: list[_Link],
-    marked: Collection[str],
-) -> Iterator[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What is drawn in a model's box, and told when it is asked."""
+
+    model: ModelSummary
+    facts: ModelFacts | None
+    caption: list[_Link]
+    parents: list[str]
+    is_marked: bool
+
+    def classes(self) -> str:
+        removed = ["removed"] if self.model.state is ModelState.REMOVED else []
+        return " ".join(["model", *removed, *(["marked"] if self.is_marked else [])])
+
+    def attributes(self) -> str:
+        """Color by relation and states for the style sheet, and what a search looks through."""
+        color = self.caption[0].color if self.caption else VERSION_COLOR
+        found = html.escape(search_text(self.model, self.facts))
+        states = (
+            ""
+            if self.facts is None
+            else f'data-test="{check_state(self.facts)}" data-bug="{"yes" if self.facts.bug_ids else "no"}" '
+        )
+        return f'{states}data-find="{found}" style="--kind:{color}"'
+
+    def details(self) -> str:
+        return "\n".join(
+            (
+                model_label(self.model),
+                *self.parents,
+                *(() if self.facts is None else detail_lines(self.facts)),
+                f"added {self.model.created_at:%Y-%m-%d %H:%M:%S} UTC",
+                f"uid {self.model.uid}",
+            )
+        )
+
+
+def _told(
+    lineage: Lineage, captions: list[list[_Link]], links: list[_Link], marked: Collection[str]
+) -> Iterator[_Told]:
+    facts = facts_by_uid(lineage)
     parents: dict[int, list[str]] = {}
     for link in links:
         told = f"{link.label} of" if link.kind == "version" else f"{link.label} from"
         parents.setdefault(link.child, []).append(f"{told} {model_label(lineage.models[link.parent])}")
     for number, model in enumerate(lineage.models):
-        box, caption = boxes[number], captions[number]
-        classes = ["model", *(["removed"] if model.state is ModelState.REMOVED else [])]
-        classes += ["marked"] if model.uid in marked else []
-        details = "\n".join(
-            (
-                model_label(model),
-                *parents.get(number, ()),
-                f"added {model.created_at:%Y-%m-%d %H:%M:%S} UTC",
-                f"uid {model.uid}",
-            )
+        yield _Told(
+            model=model,
+            facts=facts.get(model.uid),
+            caption=captions[number],
+            parents=parents.get(number, []),
+            is_marked=model.uid in marked,
         )
-        top = box.middle - _BOX_PX / 2
-        name_y = box.middle + (-3.0 if caption else 4.5)
-        x = box.left + _PADDING_PX / 2
-        yield (
-            f'<g class="{" ".join(classes)}" data-number="{number}" tabindex="0">'
-            f"<title>{html.escape(details)}</title>"
-            f'<rect x="{box.left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{_BOX_PX:.1f}" rx="7"/>'
-            f'<text x="{x:.1f}" y="{name_y:.1f}">{html.escape(_shortened(model_label(model)))}</text>'
-            f"{_caption_text(caption, x, box.middle + 13.0)}</g>"
-        )
+
+
+def _group(number: int, told: _Told, box: _Box) -> str:
+    top = box.middle - _BOX_PX / 2
+    x = box.left + _PADDING_PX / 2
+    label = model_label(told.model)
+    name_y = box.middle + (-3.0 if told.caption else 4.5)
+    return (
+        f'<g class="{told.classes()}" data-number="{number}" {told.attributes()} tabindex="-1" role="button" '
+        f'aria-label="{html.escape(label)}">'
+        f"<title>{html.escape(told.details())}</title>"
+        f'<rect x="{box.left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{_BOX_PX:.1f}" rx="7"/>'
+        f'<text x="{x:.1f}" y="{name_y:.1f}">{html.escape(_shortened(label))}</text>'
+        f"{_caption_text(told.caption, x, box.middle + 13.0)}{_badges(told.facts, box)}</g>"
+    )
+
+
+def _badges(facts: ModelFacts | None, box: _Box) -> str:
+    """A cross where tests fail and a ring where there are bugs, so that no state is told by color alone."""
+    if facts is None:
+        return ""
+    x, y = box.left + box.width - 1, box.middle - _BOX_PX / 2 + 1
+    failed = f'<path class="fails" d="M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8"/>' if facts.failed_tests else ""
+    low = box.middle + _BOX_PX / 2 - 1
+    bugs = f'<circle class="bugs" cx="{x:.1f}" cy="{low:.1f}" r="4.5"/>' if facts.bug_ids else ""
+    return failed + bugs
 
 
 def _caption_text(caption: list[_Link], x: float, y: float) -> str:

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from mgit.values import Edge, EdgeOrigin, Lineage, ModelState, ModelSummary, Relation, RevisionEdge
+from mgit.values import (
+    Dataset,
+    Edge,
+    EdgeOrigin,
+    Lineage,
+    ModelFacts,
+    ModelState,
+    ModelSummary,
+    Relation,
+    RevisionEdge,
+)
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -64,3 +75,27 @@ FAMILY = make_lineage(
     [("right@2", "right@1")],
     ["right@1"],
 )
+
+BUG = "01890000-0000-7000-8000-000000000001"
+KNOWN = replace(
+    FAMILY,
+    facts=(
+        ModelFacts(uid="base@1", passed_tests=("finite", "size"), size_bytes=3 * 1024 * 1024 // 2),
+        ModelFacts(
+            uid="left@1",
+            type="encoder",
+            metadata={"license": "mit", "note": "a\n  long story"},
+            tags=("best", "prod"),
+            size_bytes=1000,
+            passed_tests=("size",),
+            failed_tests=("accuracy", "finite", "speed"),
+            bug_ids=(BUG,),
+            datasets=(Dataset(name="glue", version="2"), Dataset(name="docs")),
+        ),
+        ModelFacts(uid="right@1"),
+        ModelFacts(uid="right@2", passed_tests=("finite",)),
+        ModelFacts(uid="both@1", bug_ids=(BUG, BUG.replace("1", "2"))),
+        ModelFacts(uid="alone@1"),
+    ),
+)
+"""The same family with what is known of its models."""

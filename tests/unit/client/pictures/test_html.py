@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
-from tests.unit.client.pictures.lineages import FAMILY, make_lineage
+from tests.unit.client.pictures.lineages import BUG, FAMILY, KNOWN, make_lineage
 
 from mgit.pictures import draw_html
 from mgit.values import Lineage, Relation
@@ -109,7 +110,7 @@ def test_the_legend_counts_the_kinds_that_are_drawn() -> None:
     boxes = [
         attributes["data-kind"]
         for tag, attributes in page.elements
-        if tag == "input" and "checked" in attributes
+        if tag == "input" and attributes["type"] == "checkbox" and "checked" in attributes
     ]
 
     assert boxes == ["finetuned", "pruned", "aggregated", "version"]
@@ -130,3 +131,83 @@ def test_two_edges_between_the_same_models_do_not_hide_each_other() -> None:
     first, second = Page(draw_html(lineage)).of_class("edge")
 
     assert first["d"] != second["d"]
+
+
+def test_states_are_told_by_attributes_and_not_by_color_alone() -> None:
+    page = Page(draw_html(KNOWN))
+    models = page.of_class("model")
+
+    assert [each["data-test"] for each in models] == [
+        *("passed", "failed", "unknown", "passed", "unknown", "unknown"),
+    ]
+    assert [each["data-bug"] for each in models] == ["no", "yes", "no", "no", "yes", "no"]
+    assert len(page.of_class("fails")) == 1
+    assert len(page.of_class("bugs")) == 2
+
+
+def test_details_tell_what_is_known() -> None:
+    [details] = [text for text in Page(draw_html(KNOWN)).texts if text.startswith("left@1\nfinetuned")]
+
+    assert details.splitlines()[2:11] == [
+        "type encoder",
+        "tags best, prod",
+        "size 1000 B",
+        "trained on glue@2, docs",
+        "passes size",
+        "fails accuracy, finite, speed",
+        "bugs 01890000-0000",
+        "license = mit",
+        "note = a long story",
+    ]
+
+
+def test_a_search_finds_what_is_known_and_not_the_parents() -> None:
+    page = Page(draw_html(KNOWN))
+    found = {index: str(each["data-find"]) for index, each in enumerate(page.of_class("model"))}
+
+    for word in ("left@1", "encoder", "prod", "glue@2", "accuracy", "license=mit", BUG):
+        assert word in found[1]
+    assert "base" not in found[1]
+
+
+def test_the_switch_between_colorings_counts_and_is_there_with_facts_only() -> None:
+    text = draw_html(KNOWN)
+    page = Page(text)
+    radios = [
+        attributes["value"]
+        for tag, attributes in page.elements
+        if tag == "input" and attributes["type"] == "radio"
+    ]
+
+    assert radios == ["relation", "tests", "bugs"]
+    for words in (
+        "passes its tests <span>2</span>",
+        "fails a test <span>1</span>",
+        "has none <span>4</span>",
+    ):
+        assert words in text
+    assert 'type="radio"' not in draw_html(FAMILY)
+
+
+def test_rogue_facts_cannot_become_markup() -> None:
+    rogue = '"><script>alert(1)</script>{{title}}'
+    facts = tuple(
+        replace(each, type=rogue, tags=(rogue,), metadata={"k": rogue}, failed_tests=(rogue,))
+        for each in KNOWN.facts
+    )
+    page = Page(draw_html(replace(KNOWN, facts=facts)))
+
+    assert [tag for tag, _ in page.elements].count("script") == 1
+    assert page.open == []
+    assert len(page.of_class("model")) == 6
+
+
+def test_a_thousand_models_are_one_page_of_some_hundred_kilobytes() -> None:
+    refs = [f"model-{number}@1" for number in range(1000)]
+    edges = [(refs[number], refs[(number - 1) // 3], Relation.FINETUNED) for number in range(1, 1000)]
+    page = Page(draw_html(make_lineage(refs, edges)))
+
+    assert len(page.of_class("model")) == 1000
+    tops = {(rect["x"], rect["y"]) for tag, rect in page.elements if tag == "rect"}
+    assert len(tops) == 1000, "no box lies on another"
+    assert [each["tabindex"] for each in page.of_class("model")] == ["-1"] * 1000, "the script moves one"

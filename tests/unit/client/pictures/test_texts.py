@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from tests.unit.client.pictures.lineages import FAMILY, make_edge, make_lineage
+from tests.unit.client.pictures.lineages import FAMILY, KNOWN, make_edge, make_lineage
 
 from mgit.pictures import draw_dot, draw_mermaid
 from mgit.pictures.palette import RELATION_COLORS, edge_label
@@ -65,3 +67,34 @@ def test_a_label_has_weight_and_confidence() -> None:
     assert (
         edge_label(make_edge("a", "b", Relation.AGGREGATED, confidence=0.875)) == "aggregated 0.5 (88% sure)"
     )
+
+
+def test_mermaid_names_what_is_wrong_and_colors_it() -> None:
+    lines = draw_mermaid(KNOWN).splitlines()
+
+    assert '  m1["left@1<br/>fails accuracy#44; finite and 1 more<br/>1 bug"]' in lines
+    assert '  m4["both@1<br/>2 bugs"]' in lines
+    assert '  m3["right@2"]' in lines
+    assert "  class m1 failing" in lines
+    assert "  class m1,m4 buggy" in lines
+
+
+def test_mermaid_without_facts_has_no_classes_of_states() -> None:
+    assert "failing" not in draw_mermaid(FAMILY)
+
+
+def test_dot_names_what_is_wrong_and_marks_it() -> None:
+    text = draw_dot(KNOWN)
+
+    assert (
+        r'"left@1" [label="left@1\nfails accuracy, finite and 1 more\n1 bug", style="rounded,filled", '
+        'color="#c2255c", fillcolor="#e0313133", peripheries=2];'
+    ) in text
+    assert '"base@1" [label="base@1"];' in text
+
+
+def test_rogue_test_names_are_escaped() -> None:
+    facts = tuple(replace(each, failed_tests=(ROGUE,)) for each in KNOWN.facts)
+
+    assert "<script>" not in draw_mermaid(replace(KNOWN, facts=facts))
+    assert r"fails a\"]; evil" in draw_dot(replace(KNOWN, facts=facts))
