@@ -23,10 +23,13 @@ _NAMES = (
     "rpc",
     "start",
     "lineage",
+    "bisect",
+    "bugs",
     "family",
     "compression",
     "graphs",
     "lossy",
+    "infer",
 )
 _ROOT = Path(__file__).parents[1]
 _RESULTS = _ROOT / "bench" / "results"

@@ -36,6 +36,12 @@ _LONG_WARM_UP, _LONG_REPEATS = 5, 7
 _TENSORS, _PARENTS = 105, 4
 _WRITERS, _EACH = 4, 50
 _UP, _DOWN = pb.DIRECTION_ANCESTORS, pb.DIRECTION_DESCENDANTS
+_ORDERS = {
+    pb.WALK_ORDER_BREADTH_FIRST: "breadth first",
+    pb.WALK_ORDER_DEPTH_FIRST: "depth first",
+    pb.WALK_ORDER_PARENTS_FIRST: "parents first",
+    pb.WALK_ORDER_CHILDREN_FIRST: "children first",
+}
 
 
 @dataclass(slots=True)
@@ -60,6 +66,13 @@ class _Bench:
             )
         )
         print(f"{name}: {value:.3g} {unit}", flush=True)
+
+    def note_rate(self, name: str, rate: float, goal: float) -> None:
+        """Add a figure whose goal is a lower bound."""
+        self.figures.append(
+            Figure(name=name, value=rate, unit="/s", goal=f"at least {goal:g} /s", is_reached=rate >= goal)
+        )
+        print(f"{name}: {rate:.3g} /s", flush=True)
 
 
 def measure() -> Report:
@@ -90,6 +103,7 @@ async def _measure(lineage: Lineage, address: str) -> list[Figure]:
         _note_growth(bench, "registering", registered, 1.3)
         _note_growth(bench, f"{_FEW} ancestors", asked, 1.5)
         await _large_answers(bench)
+        await _walks(bench)
         await _diamonds(bench)
         await _writers(bench)
         await lineage.binding.close()
@@ -133,11 +147,38 @@ async def _large_answers(bench: _Bench) -> None:
         bench.note(f"first 100 of {count:,} {what}, with names and hops", ms, "ms", 20)
 
 
+async def _walks(bench: _Bench) -> None:
+    """Walks of nearly all models, summaries streamed."""
+    count = bench.graph.descendants(0) + 1
+    for order, name in _ORDERS.items():
+        request = pb.WalkModelsRequest(models=[f"@{bench.graph.uid(0)}"], order=order)
+        ms = await _median_ms(lambda: _walk(bench, request, count), _LONG_REPEATS)  # noqa: B023 - awaited here
+        bench.note_rate(f"walk of {count:,} models, {name}", count / (ms / 1e3), 20_000)
+    first = pb.WalkModelsRequest(models=[f"@{bench.graph.uid(0)}"], limit=100)
+    ms = await _median_ms(lambda: _walk(bench, first, 100), _LONG_REPEATS)
+    bench.note(f"first 100 models of a walk of {count:,}, breadth first", ms, "ms")
+
+
+async def _walk(bench: _Bench, request: pb.WalkModelsRequest, count: int) -> None:
+    found: set[str] = set()
+    steps = 0
+    async for part in bench.stub.WalkModels(request):
+        found.update([step.model.uid for step in part.steps])
+        steps += len(part.steps)
+    _check(len(found), count)
+    if steps > len(found):
+        raise SystemExit(f"A walk of {len(found)} models gave {steps}: some came twice.")
+
+
 async def _diamonds(bench: _Bench) -> None:
     commits = diamonds(30)
     await bench.lineage.models.commit_batch(commits)
     ms = await _median_ms(lambda: _ask(bench, commits[-1].uid, _UP, 90))
     bench.note("30 stacked diamonds, 90 of 90", ms, "ms", 15)
+    for order, name in _ORDERS.items():
+        request = pb.WalkModelsRequest(models=[f"@{commits[0].uid}"], order=order)
+        ms = await _median_ms(lambda: _walk(bench, request, 91))  # noqa: B023 - awaited here
+        bench.note(f"walk of 30 stacked diamonds, {name}, each of 91 once", ms, "ms")
 
 
 async def _register(bench: _Bench, size: int) -> float:
@@ -161,17 +202,7 @@ async def _writers(bench: _Bench) -> None:
 
     start = time.perf_counter()
     await asyncio.gather(*(write() for _ in range(_WRITERS)))
-    rate = _rate(_WRITERS * _EACH, start)
-    bench.figures.append(
-        Figure(
-            name=f"registering from {_WRITERS} writers",
-            value=rate,
-            unit="/s",
-            goal="at least 60 /s",
-            is_reached=rate >= 60,
-        )
-    )
-    print(f"registering from {_WRITERS} writers: {rate:.3g} /s", flush=True)
+    bench.note_rate(f"registering from {_WRITERS} writers", _rate(_WRITERS * _EACH, start), 60)
 
 
 async def _direct(bench: _Bench, query: TraversalQuery, count: int) -> None:

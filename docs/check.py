@@ -140,7 +140,11 @@ def _options() -> dict[str, frozenset[str]]:
     for name in COMMANDS:
         command = group.get_command(None, name)
         assert command is not None  # noqa: S101 - the table is what get_command reads
-        found[name] = frozenset(opt for option in command.params for opt in option.opts)
+        commands = [
+            command,
+            *getattr(command, "commands", {}).values(),
+        ]  # Of a group those of all its commands.
+        found[name] = frozenset(opt for each in commands for option in each.params for opt in option.opts)
     return found
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 
 import hypothesis
+
+# What a test trusts or starts is never the user's.
+_HOME = tempfile.TemporaryDirectory(prefix="mgit-tests-home-")
+os.environ["MGIT_HOME"] = _HOME.name
 
 pytest_plugins = ["tests.neo4j_server", "tests.running_service"]
 

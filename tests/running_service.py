@@ -20,9 +20,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.neo4j_server import TestServer, empty_graph
 
 from mgit_proto.v1 import (
+    audit_pb2_grpc,
     lineage_pb2_grpc,
     maintenance_pb2,
     maintenance_pb2_grpc,
+    model_tests_pb2_grpc,
     parameters_pb2_grpc,
 )
 
@@ -124,6 +126,8 @@ class Stubs:
         self.lineage = lineage_pb2_grpc.LineageServiceStub(channel)
         self.parameters = parameters_pb2_grpc.ParameterServiceStub(channel)
         self.maintenance = maintenance_pb2_grpc.MaintenanceServiceStub(channel)
+        self.audit = audit_pb2_grpc.AuditServiceStub(channel)
+        self.model_tests = model_tests_pb2_grpc.ModelTestServiceStub(channel)
 
 
 def _json_lines(log: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mgit.connection import Connection
@@ -91,6 +91,15 @@ def _prepare(
         return PreparedModel(cut=cut_source(source, connection.capabilities.algorithm))
     from mgit.lossy.search import prepare  # noqa: PLC0415 - for a loss only
 
+    if loss.guard is None:
+        from mgit.running.guarding import find_guards  # noqa: PLC0415 - as above
+
+        try:
+            loss = replace(loss, tests=find_guards(connection, header))
+        except (FailedPreconditionError, InvalidArgumentError) as error:
+            # To store exactly does no harm; to leave out a test that would have refused the loss might.
+            note = f"A test that guards such models cannot be run here: stored exactly. {error.message}"
+            return PreparedModel(cut=cut_source(source, connection.capabilities.algorithm), notes=(note,))
     return prepare(connection, header, source, loss, spools)
 
 

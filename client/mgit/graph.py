@@ -225,12 +225,15 @@ class LineageCalls:
         """
         return self._count(_relatives_request(model, _DESCENDANTS, relations, depth, None))
 
-    def lineage(self, models: Iterable[ModelReference] = (), *, max_models: int | None = None) -> Lineage:
+    def lineage(
+        self, models: Iterable[ModelReference] = (), *, max_models: int | None = None, facts: bool = False
+    ) -> Lineage:
         """Models with all their ancestors and descendants, and every edge among them.
 
         Args:
             models: Where to start; empty means the whole graph.
             max_models: Largest number of models, 100,000 at most; None means 10,000.
+            facts: Whether types, metadata, tags, sizes, test states, open bugs and data sets are told besides.
 
         Raises:
             NotFoundError: MODEL_NOT_FOUND or TAG_NOT_FOUND.
@@ -239,7 +242,9 @@ class LineageCalls:
         if isinstance(models, str):
             models = [models]
         request = lineage_pb2.GetLineageRequest(
-            models=map(reference_of, models), max_models=_bound("max_models", max_models)
+            models=map(reference_of, models),
+            max_models=_bound("max_models", max_models),
+            with_facts=facts,
         )
         return read_lineage(self._connection.collect(self._connection.lineage.GetLineage, request))
 

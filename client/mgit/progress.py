@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Generator
 from typing import TypeAlias
 
-__all__ = ["Progress", "ProgressCounter", "open_progress"]
+__all__ = ["Progress", "ProgressCounter", "open_count", "open_progress"]
 
 Progress: TypeAlias = Callable[[int, int], None] | bool | None
 """``progress(done_bytes, total_bytes)``; True for a bar on standard error if that is a terminal; None for none."""
@@ -63,3 +63,22 @@ def open_progress(progress: Progress, title: str) -> Generator[ProgressCounter]:
             yield ProgressCounter(move)
     else:
         yield ProgressCounter(None)
+
+
+@contextlib.contextmanager
+def open_count(progress: Progress, title: str, unit: str) -> Generator[Callable[[int, int], None]]:
+    """What is told ``(done, total)`` pieces of work, and reports them where ``progress`` says."""
+    if callable(progress):
+        yield progress
+    elif progress and sys.stderr.isatty():
+        import tqdm  # noqa: PLC0415 - only for bars
+
+        with tqdm.tqdm(desc=title, unit=f" {unit}", leave=False, delay=BAR_DELAY_S) as bar:
+
+            def move(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            yield move
+    else:
+        yield lambda _done, _total: None

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from mgit.auditing import AuditCalls
+from mgit.bisecting import BisectCalls
+from mgit.bugs import Bugs
 from mgit.chunks import WireChunkReader
 from mgit.connection import Connection
 from mgit.content import ModelContent
 from mgit.endpoint import Endpoint
 from mgit.graph import LineageCalls, as_parent, list_pages, new_request_id
+from mgit.inference import InferenceCalls, add_inferred_parents
 from mgit.maintenance import MaintenanceCalls
 from mgit.model import Model, read_model
+from mgit.model_tests import ModelTests
 from mgit.progress import Progress, open_progress
 from mgit.settings import read_settings
 from mgit.values import (
@@ -27,6 +33,7 @@ from mgit.values import (
     Statistics,
     reference_of,
 )
+from mgit.walking import WalkCalls
 from mgit.wire import (
     read_model_statistics,
     read_statistics,
@@ -91,7 +98,7 @@ def connect(
     )
 
 
-class Repository(LineageCalls, MaintenanceCalls):
+class Repository(LineageCalls, MaintenanceCalls, BisectCalls, WalkCalls, InferenceCalls, AuditCalls):
     """A connection to a service. Thread-safe; a context manager that closes itself.
 
     Models are given by reference (``NAME``, ``NAME@VERSION``, ``NAME@TAG``, ``@UID``) or as values.
@@ -109,6 +116,16 @@ class Repository(LineageCalls, MaintenanceCalls):
         """``HOST:PORT`` of the service."""
         return self._connection.endpoint.address
 
+    @property
+    def bugs(self) -> Bugs:
+        """The bugs of models, tensors and data sets, and whom they reach."""
+        return Bugs(self._connection)
+
+    @property
+    def tests(self) -> ModelTests:
+        """The model tests of the service: registered there, run here."""
+        return ModelTests(self._connection)
+
     def add(  # noqa: PLR0913 - one call says all of a new model; all but two by keyword
         self,
         name: str,
@@ -123,6 +140,7 @@ class Repository(LineageCalls, MaintenanceCalls):
         lossy: Lossy | None = None,
         guard: str | GuardFunction | None = None,
         recipe: str | os.PathLike[str] | None = None,
+        auto_parent: bool = False,
         request_id: str | None = None,
         progress: Progress = True,
     ) -> Model:
@@ -144,14 +162,17 @@ class Repository(LineageCalls, MaintenanceCalls):
             datasets: What it was trained on; text is ``NAME[@VERSION]``.
             lossy: Move its weights near those of its first parent before it is sent, so that it takes far less
                 room: ``mgit.Lossy(k=2)``. What is stored then is another model, with its own digest. The guard
-                decides how far; without one, or if it never holds, the model is stored exactly, and the notes
+                decides how far; if it never holds, or there is none, the model is stored exactly, and the notes
                 of ``addition`` say so.
             guard: What has to hold for the lossy model: a function, or ``MODULE:FUNCTION``, that gets a model
                 (arrays by name, and ``load`` as of ``mgit.Model``) and returns a number. ``mgit.guard`` tells
-                what it measures. It runs here, in this process.
+                what it measures. It runs here, in this process. None means that every registered
+                test of ``type`` and of all models has to hold.
             recipe: A file that says how it was made: the YAML of a merge as mergekit takes it, or a model card
                 (``*.md``). The models that it names become parents, with relations and weights, besides those in
                 ``parents``; the method, the licence and the data sets are kept too.
+            auto_parent: Whether the service looks for its parents too, by its weights, once it is stored. Claims
+                above the service's threshold become edges of inferred origin; ``addition.notes`` say which, and why.
             request_id: The same id with the same model gives the first answer again; None means a new one.
             progress: ``progress(done_bytes, total_bytes)``; True for a bar on a terminal; None for none.
 
@@ -184,6 +205,9 @@ class Repository(LineageCalls, MaintenanceCalls):
         )
         with open_progress(progress, f"add {name}") as counter:
             added, addition = add_model(self._connection, new, counter)
+        if auto_parent:
+            added, notes = add_inferred_parents(self._connection, added)
+            addition = replace(addition, notes=(*addition.notes, *notes))
         return self._model(added, addition)
 
     def get(self, model: ModelReference) -> Model:

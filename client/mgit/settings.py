@@ -21,12 +21,14 @@ class ClientSettings:
         token: Bearer token (``MGIT_TOKEN``).
         tls_ca: File with the certificate authority of the service (``MGIT_TLS_CA``); None means plaintext.
         home: Folder of the local stack (``MGIT_HOME``): Neo4j, store and logs. Another value, another world.
+        audit_token: Token for questions in Cypher alone (``MGIT_AUDIT_TOKEN``).
     """
 
     address: str | None
     token: str | None
     tls_ca: Path | None
     home: Path
+    audit_token: str | None = None
 
     def __repr__(self) -> str:
         token = None if self.token is None else "***"
@@ -50,6 +52,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> ClientSetting
             if home
             else platformdirs.user_data_path("mgit", appauthor=False)
         ),
+        audit_token=values.get("MGIT_AUDIT_TOKEN") or None,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
+from mgit_core.facts import ModelFacts
 from mgit_core.lineage import Dataset, EdgeOrigin, ModelState, ModelSummary, Relation, RevisionEdge, Tag
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "FileInfo",
     "Identified",
     "Lineage",
+    "ModelFacts",
     "ModelReference",
     "ModelState",
     "ModelStatistics",
@@ -227,12 +229,14 @@ class Lineage:
         edges: Provenance edges among them, by child and position.
         revisions: Version edges among them.
         truncated: Whether ``max_models`` cut the answer.
+        facts: What is known of the models besides, in their order; empty unless it was asked for.
     """
 
     models: tuple[ModelSummary, ...]
     edges: tuple[Edge, ...]
     revisions: tuple[RevisionEdge, ...]
     truncated: bool
+    facts: tuple[ModelFacts, ...] = ()
 
     def __repr__(self) -> str:
         cut = ", truncated" if self.truncated else ""

@@ -15,6 +15,7 @@ from mgit.values import (
     Edge,
     EdgeOrigin,
     Lineage,
+    ModelFacts,
     ModelState,
     ModelStatistics,
     ModelSummary,
@@ -36,9 +37,11 @@ __all__ = [
     "read_dataset",
     "read_duplicates",
     "read_edge",
+    "read_facts",
     "read_lineage",
     "read_metadata",
     "read_model_statistics",
+    "read_relation",
     "read_revision",
     "read_statistics",
     "read_status",
@@ -68,6 +71,11 @@ def write_relation(relation: Relation | str) -> types_pb2.Relation.ValueType:
         InvalidArgumentError: INVALID_RELATION, for a text that is none.
     """
     return _RELATIONS[relation if isinstance(relation, Relation) else parse_relation(relation)]
+
+
+def read_relation(number: types_pb2.Relation.ValueType) -> Relation:
+    """The relation that a number of the wire means."""
+    return _RELATION_OF[number]
 
 
 def write_parent(parent: Parent) -> types_pb2.ParentLink:
@@ -195,6 +203,22 @@ def read_lineage(answers: Sequence[lineage_pb2.GetLineageResponse]) -> Lineage:
         edges=tuple(read_edge(edge) for answer in answers for edge in answer.edges),
         revisions=tuple(read_revision(edge) for answer in answers for edge in answer.revisions),
         truncated=any(answer.truncated for answer in answers),
+        facts=tuple(read_facts(facts) for answer in answers for facts in answer.facts),
+    )
+
+
+def read_facts(facts: lineage_pb2.ModelFacts) -> ModelFacts:
+    """What is known of a model."""
+    return ModelFacts(
+        uid=facts.uid,
+        type=facts.type or None,
+        metadata=read_metadata(facts.metadata),
+        tags=tuple(facts.tags),
+        size_bytes=facts.size_bytes,
+        passed_tests=tuple(facts.passed_tests),
+        failed_tests=tuple(facts.failed_tests),
+        bug_ids=tuple(facts.bug_ids),
+        datasets=tuple(map(read_dataset, facts.datasets)),
     )
 
 

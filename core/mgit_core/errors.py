@@ -104,6 +104,7 @@ class ErrorReason(enum.StrEnum):
     MODEL_NOT_AFFECTED = "MODEL_NOT_AFFECTED"
     TEST_CODE_CHANGED = "TEST_CODE_CHANGED"
     TEST_INPUTS_CHANGED = "TEST_INPUTS_CHANGED"
+    TEST_NOT_TRUSTED = "TEST_NOT_TRUSTED"
     NOTHING_TO_BISECT = "NOTHING_TO_BISECT"
     # CorruptError
     CHUNK_CORRUPT = "CHUNK_CORRUPT"
@@ -281,6 +282,7 @@ _REASONS: dict[type[MGitError], tuple[ErrorReason, ...]] = {
         ErrorReason.MODEL_NOT_AFFECTED,
         ErrorReason.TEST_CODE_CHANGED,
         ErrorReason.TEST_INPUTS_CHANGED,
+        ErrorReason.TEST_NOT_TRUSTED,
         ErrorReason.NOTHING_TO_BISECT,
     ),
     CorruptError: (

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from examples.demo.adding import Kept, add_family
+from examples.demo.auditing import report_bug, run_test
 from examples.demo.questions import Answer, Graph, ask_ancestors, ask_sharers
 from examples.demo.restoring import restore_all
 from examples.demo.summary import Summary, write_summary
@@ -64,6 +65,8 @@ def tell_story(folder: Path, settings: StackSettings, members: Sequence[Member] 
         with narrator.phase("restore", "Every model comes back, and each file is compared byte for byte"):
             exact_restores = restore_all(kept, lambda each: narrator.live(each.model.ref))
             narrator.say(f"   {exact_restores} of {len(kept)} models are the same, byte for byte.")
+        with narrator.phase("audit", "A test of every model, and a bug with all that inherit it"):
+            narrator.say(*run_test(repository, kept), *report_bug(repository, _faulty(kept)))
         lineage = _family_lineage(repository, kept)
         graph = _graph(stack, state)
         with narrator.phase("questions", "The lineage, which lives in Neo4j"):
@@ -103,13 +106,19 @@ def _reuse_lines(kept: Sequence[Kept]) -> Iterator[str]:
 def _family_lineage(repository: mgit.Repository, kept: Sequence[Kept]) -> Lineage:
     """The family alone, whatever else the store holds."""
     uids = {each.model.uid for each in kept}
-    whole = repository.lineage([each.model for each in kept])
+    whole = repository.lineage([each.model for each in kept], facts=True)
     return Lineage(
         models=tuple(model for model in whole.models if model.uid in uids),
         edges=tuple(edge for edge in whole.edges if {edge.child_uid, edge.parent_uid} <= uids),
         revisions=tuple(edge for edge in whole.revisions if {edge.newer_uid, edge.older_uid} <= uids),
         truncated=whole.truncated,
+        facts=tuple(fact for fact in whole.facts if fact.uid in uids),
     )
+
+
+def _faulty(kept: Sequence[Kept]) -> mgit.Model:
+    """The first model that has a previous version: something was made from it, and something was not."""
+    return next(each.model for each in kept if each.built.member.previous is not None)
 
 
 def _graph(stack: LocalStack, state: StackState) -> Graph:
@@ -173,6 +182,7 @@ def _closing_lines(folder: Path, summary: Summary, stack: LocalStack) -> Iterato
         "ls",
         "log topic-network",
         "ancestors topic-network-recovered",
+        "bug ls",
         "get topic-soup --to topic-soup.zarr",
         "stats topic-network@2",
         "down",

@@ -51,6 +51,7 @@ from mgit_service.servicers.maintenance import MaintenanceServicer
 from mgit_service.servicers.model_tests import ModelTestServicer
 from mgit_service.servicers.parameters import ParameterServicer
 from mgit_service.settings import ListenAddress, ServiceSettings
+from mgit_service.use_cases.audit.asking import AuditLimits
 from mgit_service.use_cases.backend import Backend
 from mgit_service.use_cases.maintenance.upkeep import Upkeep
 from mgit_storage.lineage import open_neo4j
@@ -180,19 +181,29 @@ async def _serve_until(
 
 def _server(settings: ServiceSettings, backend: Backend, watch: Watch, board: HealthBoard) -> grpc.aio.Server:
     server = grpc.aio.server(
-        interceptors=[CallInterceptor(watch, settings.token)], options=list(SERVER_OPTIONS)
+        interceptors=[CallInterceptor(watch, settings.token, settings.audit_token)],
+        options=list(SERVER_OPTIONS),
     )
     lineage_pb2_grpc.add_LineageServiceServicer_to_server(LineageServicer(backend), server)
     add_parameter_service(ParameterServicer(backend), server)
     compare_pb2_grpc.add_CompareServiceServicer_to_server(CompareServicer(backend), server)
     model_tests_pb2_grpc.add_ModelTestServiceServicer_to_server(ModelTestServicer(backend), server)
-    audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(backend), server)
+    audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(backend, _audit_limits(settings)), server)
     maintenance_pb2_grpc.add_MaintenanceServiceServicer_to_server(MaintenanceServicer(backend, watch), server)
     health_pb2_grpc.add_HealthServicer_to_server(board, server)
     if settings.is_reflecting:
         names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
     return server
+
+
+def _audit_limits(settings: ServiceSettings) -> AuditLimits:
+    return AuditLimits(
+        is_open=settings.audit,
+        seconds=settings.audit_seconds,
+        rows=settings.audit_rows,
+        size_bytes=settings.audit_bytes,
+    )
 
 
 async def _tell_health(board: HealthBoard, state: ServiceState) -> None:

@@ -80,6 +80,11 @@ class ServiceSettings(pydantic_settings.BaseSettings):
         grace_s: ``MGIT_GRACE_SECONDS``, how long running calls may go on after a stop was asked for.
         upkeep: ``MGIT_UPKEEP``, whether the service makes sketches and merges indexes by itself.
         window_bytes: ``MGIT_WINDOW_BYTES``, how much of an uploaded tensor is kept in memory to judge it whole.
+        audit: ``MGIT_AUDIT``, whether auditors may ask the graph in Cypher.
+        audit_token: ``MGIT_AUDIT_TOKEN``; opens those questions and nothing else.
+        audit_seconds: ``MGIT_AUDIT_SECONDS``, the longest time of a question.
+        audit_rows: ``MGIT_AUDIT_ROWS``, the largest number of rows of an answer.
+        audit_bytes: ``MGIT_AUDIT_BYTES``, the largest answer.
         log_level: ``MGIT_LOG_LEVEL``.
     """
 
@@ -103,6 +108,11 @@ class ServiceSettings(pydantic_settings.BaseSettings):
     grace_s: float = Field(default=10.0, ge=0, le=3600, validation_alias="MGIT_GRACE_SECONDS")
     upkeep: bool = Field(default=True, validation_alias="MGIT_UPKEEP")
     window_bytes: int = Field(default=64 << 20, ge=1 << 20, le=1 << 34, validation_alias="MGIT_WINDOW_BYTES")
+    audit: bool = Field(default=False, validation_alias="MGIT_AUDIT")
+    audit_token: SecretStr | None = Field(default=None, validation_alias="MGIT_AUDIT_TOKEN")
+    audit_seconds: float = Field(default=30.0, gt=0, le=3600, validation_alias="MGIT_AUDIT_SECONDS")
+    audit_rows: int = Field(default=100_000, ge=1, le=10_000_000, validation_alias="MGIT_AUDIT_ROWS")
+    audit_bytes: int = Field(default=64 << 20, ge=1 << 20, le=1 << 32, validation_alias="MGIT_AUDIT_BYTES")
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", validation_alias="MGIT_LOG_LEVEL"
     )
@@ -122,8 +132,13 @@ class ServiceSettings(pydantic_settings.BaseSettings):
 
         Raises:
             FailedPreconditionError: INSECURE_BIND.
-            InvalidArgumentError: INVALID_ARGUMENT, if only one of certificate and key is named.
+            InvalidArgumentError: INVALID_ARGUMENT, if only one of certificate and key is named, or one token is both.
         """
+        if self.audit_token is not None and self.audit_token == self.token:
+            raise InvalidArgumentError(
+                ErrorReason.INVALID_ARGUMENT,
+                "MGIT_AUDIT_TOKEN opens questions to the graph only, and MGIT_TOKEN everything; they must differ.",
+            )
         if (self.tls_cert is None) != (self.tls_key is None):
             raise InvalidArgumentError(
                 ErrorReason.INVALID_ARGUMENT, "MGIT_TLS_CERT and MGIT_TLS_KEY go together; one is not set."

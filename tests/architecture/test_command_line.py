@@ -35,6 +35,7 @@ CONTRACT = {
     "gc": {"--dry-run", "--grace", "--delete-everything"},
     "repack": {"--for", "--cores"},
     "fsck": {"--repair", "--from"},
+    "bisect": {"--test", "--good", "--bad", "--skip", "--rerun"},
 }
 
 

@@ -173,7 +173,7 @@ def test_summary_has_what_programs_read(first: Run) -> None:
         *("seconds", "models", "edges", "logical_bytes", "stored_bytes", "ratio", "exact_restores"),
         *("ancestors_ms", "neo4j_version", "browser_url"),
     } <= set(summary)
-    assert {"whole", "stack", "family", "add", "restore", "questions"} == set(summary["seconds"])
+    assert {"whole", "stack", "family", "add", "restore", "audit", "questions"} == set(summary["seconds"])
     assert summary["models"] == len(DEMO)
     assert summary["edges"] == sum(len(member.parents) for member in DEMO)
     assert summary["ratio"] == pytest.approx(summary["logical_bytes"] / summary["stored_bytes"], abs=0.001)
@@ -184,6 +184,24 @@ def test_summary_has_what_programs_read(first: Run) -> None:
 
 def test_every_model_was_restored_exactly(first: Run) -> None:
     assert first.summary["exact_restores"] == first.summary["models"]
+
+
+def test_every_model_was_tested_and_the_bug_found_its_heirs(first: Run, second: Run) -> None:
+    assert f"{len(DEMO)} of {len(DEMO)} models passed.\n" in first.output
+    assert f"{len(DEMO)} of {len(DEMO)} models passed, {len(DEMO)} of them known before." in second.output
+    for run in (first, second):
+        assert "on topic-network@2" in run.output
+        assert (
+            "    inherited  topic-network-recovered@1 < topic-network-pruned@1 < topic-network@2"
+            in run.output
+        )
+        assert "    direct     topic-network@2" in run.output
+
+
+def test_a_repeated_run_reports_no_second_bug(world: World, second: Run) -> None:
+    assert second.summary
+    with world.connect() as repository:
+        assert len(list(repository.bugs.list())) == 1
 
 
 def test_output_shows_the_lineage_and_its_cypher(first: Run) -> None:

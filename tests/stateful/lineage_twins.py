@@ -5,53 +5,34 @@ Every answer and every refusal must be equal, except the times that each of them
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 from tests.neo4j_server import TestServer, empty_graph
+from tests.stateful.bug_rules import BugRules
+from tests.stateful.model_test_rules import TYPE, ModelTestRules
+from tests.stateful.twins import LAST, NOBODY, Refused, Server, Twins, models, requests
 
-from mgit_core.errors import ErrorReason, MGitError
-from mgit_core.lineage import (
-    Direction,
-    Model,
-    ModelState,
-    ParentLink,
-    Previous,
-    ProvenanceEdge,
-    Relation,
-    RequestKey,
-)
+from mgit_core.lineage import Direction, Model, ModelState, ParentLink, Previous, Relation
 from mgit_core.names import Reference
 from mgit_core.ports.graph import Lease, Lineage, Page, TraversalQuery
+from mgit_core.ports.walks import WalkQuery
 from mgit_core.similarity import DIMENSIONS
-from mgit_storage.lineage import open_memory, open_neo4j
+from mgit_core.walks.question import WalkDirection, WalkEdges
+from mgit_core.walks.walking import WalkPlan, walk
+from mgit_storage.testing.lineage.facts import facts_of
 from mgit_storage.testing.values import make_commit
 
-T = TypeVar("T")
-STORE_ID = "00000000-0000-4000-8000-000000000001"
-NOBODY = "00000000-0000-7000-8000-000000000000"
 NAMES = ("a", "b", "c/d", "a", "b", "B")
 CONTENTS = ("x", "y", "z")
 RELATIONS = (Relation.FINETUNED, Relation.MERGED)
 # Longer than any history takes: leases end here by being released only.
 LEASE_SECONDS = 3_600.0
 
-_LAST = 12
-models = st.integers(min_value=0, max_value=_LAST)
 relations = st.sampled_from(RELATIONS)
-requests = st.sampled_from((None, None, None, 1, 2))
 
 
 @dataclass(frozen=True)
@@ -70,79 +51,23 @@ drafts = st.builds(
     name=st.sampled_from(NAMES),
     content=st.sampled_from(CONTENTS),
     parents=st.lists(st.tuples(models, relations), max_size=3, unique=True),
-    previous=st.one_of(st.none(), st.just(0), st.integers(min_value=1, max_value=_LAST)),
+    previous=st.one_of(st.none(), st.just(0), st.integers(min_value=1, max_value=LAST)),
     is_fresh=st.sampled_from((True, True, True, True, False)),
 )
 
 
-@dataclass
-class Server:
-    """Set by the test before the machine runs."""
-
-    address: ClassVar[TestServer]
-
-
-@dataclass(frozen=True)
-class Refused:
-    """An error as an answer."""
-
-    reason: ErrorReason
-
-
-class LineageTwins(RuleBasedStateMachine):
+class LineageTwins(BugRules, ModelTestRules):
     """Each rule asks both; the invariants look at the whole."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
-        server = Server.address
-        empty_graph(server)
-        self.real = self.runner.run(
-            self._open(lambda: open_neo4j(server.uri, server.username, server.password, is_warmed=False))
-        )
-        self.twin = self.runner.run(self._open(open_memory))
-        self.uids: list[str] = []
-        self.epoch = 1
         self.leases: list[dict[int, Lease]] = []
         self.numbers: set[tuple[str, int]] = set()
-
-    @staticmethod
-    async def _open(make: Callable[[], Lineage]) -> Lineage:
-        lineage = make()
-        await lineage.binding.bind(STORE_ID, store_is_empty=True)
-        return lineage
-
-    def teardown(self) -> None:
-        self.runner.run(self.real.binding.close())
-        self.runner.close()
-
-    def ask(self, question: Callable[[Lineage], Coroutine[Any, Any, T]]) -> T | Refused:
-        """The answer of both, which is one."""
-        real, twin = (self._answer(question, lineage) for lineage in (self.real, self.twin))
-        assert _timeless(real) == _timeless(twin)
-        return real
-
-    def _answer(self, question: Callable[[Lineage], Coroutine[Any, Any, T]], lineage: Lineage) -> T | Refused:
-        try:
-            return self.runner.run(question(lineage))
-        except MGitError as error:
-            return Refused(error.reason)
-
-    def uid(self, index: int) -> str:
-        """One of the models that were ever committed; the last index is nobody's."""
-        return NOBODY if index == _LAST or not self.uids else self.uids[index % len(self.uids)]
-
-    def key(self, request: int | None, *arguments: object) -> RequestKey | None:
-        """Covers the kind of the request, as the service's keys do."""
-        if request is None:
-            return None
-        digest = hashlib.sha256(repr(arguments).encode()).digest()
-        return RequestKey(id=f"request {request}", arguments_digest=digest)
 
     @initialize()
     def begin(self) -> None:
         """A small family, so that most of what is drawn next concerns somebody."""
-        base = make_commit("a", content="x")
+        base = replace(make_commit("a", content="x"), type=TYPE)
         one, two = (make_commit(name, ParentLink(parent_uid=base.uid)) for name in ("b", "c/d"))
         joined = make_commit("a", *(ParentLink(parent_uid=each.uid) for each in (one, two)), content="y")
         family = [base, one, two, joined, make_commit("lonely")]
@@ -284,6 +209,31 @@ class LineageTwins(RuleBasedStateMachine):
         unbounded = replace(query, limit=None)
         self.ask(lambda lineage: _uids(lineage, unbounded))
 
+    @rule(
+        starts=st.lists(models, max_size=2),
+        direction=st.sampled_from(WalkDirection),
+        edges=st.sampled_from(WalkEdges),
+        only=st.sampled_from(((), RELATIONS[:1])),
+        bounds=st.sampled_from(((None, None), (1, None), (9, None), (None, 2))),
+    )
+    def walk_on(
+        self,
+        starts: list[int],
+        direction: WalkDirection,
+        edges: WalkEdges,
+        only: tuple[Relation, ...],
+        bounds: tuple[int | None, int | None],
+    ) -> None:
+        query = WalkQuery(
+            uids=tuple(map(self.uid, starts)),
+            direction=direction,
+            edges=edges,
+            relations=only,
+            max_depth=bounds[0],
+            enough=bounds[1],
+        )
+        self.ask(lambda lineage: _walk(lineage, query))
+
     @rule(ours=models, theirs=models, size=st.integers(min_value=1, max_value=6))
     def compare(self, ours: int, theirs: int, size: int) -> None:
         self.ask(lambda lineage: lineage.traversal.merge_bases(self.uid(ours), self.uid(theirs)))
@@ -309,6 +259,13 @@ class LineageTwins(RuleBasedStateMachine):
         self.ask(lambda lineage: lineage.content.duplicates(Page(size=2)))
         self.ask(lambda lineage: lineage.content.parameter_sets(Page(size=5)))
         self.ask(lambda lineage: lineage.sketches.lacking(Page(size=5)))
+
+    @rule(asked=st.lists(models, max_size=4))
+    def tell_facts(self, asked: list[int]) -> None:
+        uids = [*map(self.uid, asked), *self.uids]
+        told = self.ask(lambda lineage: facts_of(lineage, uids))
+        assert not isinstance(told, Refused)
+        assert {facts.uid for facts in told} <= set(uids)
 
     @invariant()
     def the_graph_is_acyclic_and_equal(self) -> None:
@@ -346,32 +303,26 @@ async def _relatives(lineage: Lineage, query: TraversalQuery) -> list[Any]:
     return [row async for part in lineage.traversal.relatives(query) for row in part]
 
 
+async def _walk(lineage: Lineage, query: WalkQuery) -> list[tuple[str, str, int]]:
+    """Models with state and hops; as many as the query asked for surely, since a graph may hold more."""
+    graph = await lineage.traversal.walk_graph(query)
+    numbers = graph.numbers()
+    starts = [numbers[uid] for uid in query.uids] if query.uids else None
+    plan = WalkPlan(starts=starts, direction=query.direction, max_depth=query.max_depth)
+    steps = [(graph.models[step.number], step.hops) for step in walk(graph, plan)]
+    return [(model.uid, model.state, hops) for model, hops in steps][: query.enough]
+
+
 async def _uids(lineage: Lineage, query: TraversalQuery) -> list[str]:
     return sorted([uid async for part in lineage.traversal.uids(query) for uid in part])
 
 
-def _timeless(answer: object) -> object:
-    """The answer without what each makes for itself: the moments of links, the names of holders."""
-    if isinstance(answer, Lease):
-        return replace(answer, holder="")
-    if isinstance(answer, ProvenanceEdge):
-        return replace(answer, created_at=_ANY_TIME)
-    if isinstance(answer, list | tuple):
-        return [_timeless(each) for each in answer]
-    if isinstance(answer, Model):
-        return replace(answer, parents=tuple(_timeless(edge) for edge in answer.parents))  # type: ignore[misc]
-    return replace(answer, model=_timeless(answer.model)) if hasattr(answer, "same_as") else answer  # type: ignore[type-var]
-
-
-_ANY_TIME = make_commit("m").created_at
-
-
-def run_twins(server: TestServer, *, examples: int, steps: int) -> None:
+def run_twins(server: TestServer, *, examples: int, steps: int, machine: type[Twins] = LineageTwins) -> None:
     """Drive both through ``examples`` histories of ``steps`` steps, the same ones in every run."""
     Server.address = server
     try:
         run_state_machine_as_test(
-            LineageTwins,
+            machine,
             settings=settings(
                 max_examples=examples,
                 stateful_step_count=steps,

@@ -30,7 +30,7 @@ SECTIONS: dict[str, tuple[CommandEntry, ...]] = {
         CommandEntry("up", "mgit.cli.stack", "Start the local stack: Neo4j and the service."),
         CommandEntry("down", "mgit.cli.stack", "Stop the local stack; all that is stored stays."),
         CommandEntry("status", "mgit.cli.stack", "Say where the stack is and whether its parts answer."),
-        CommandEntry("browser", "mgit.cli.stack", "Open the lineage graph in the Neo4j Browser."),
+        CommandEntry("browser", "mgit.cli.browsing", "Open the lineage graph in the Neo4j Browser."),
         CommandEntry("serve", "mgit.cli.stack", "Run the service alone, in the foreground."),
     ),
     "Models": (
@@ -51,9 +51,18 @@ SECTIONS: dict[str, tuple[CommandEntry, ...]] = {
         CommandEntry(
             "descendants", "mgit.cli.walks", "List what was made from a model, over any number of hops."
         ),
+        CommandEntry("walk", "mgit.cli.walking", "List the models of a lineage, each once, in an order."),
         CommandEntry("lineage", "mgit.cli.walks", "Show the lineage around models as a tree."),
         CommandEntry("merge-base", "mgit.cli.walks", "Find where the lineages of two models meet."),
+        CommandEntry("infer", "mgit.cli.inferring", "Find what models were made from, by their weights."),
         CommandEntry("graph", "mgit.cli.drawing", "Draw the lineage around models."),
+    ),
+    "Tests and bugs": (
+        CommandEntry("test", "mgit.cli.testing", "Register tests of models, run them, and look at results."),
+        CommandEntry("bug", "mgit.cli.bugs", "Report bugs, record fixes, and find who inherits them."),
+        CommandEntry(
+            "bisect", "mgit.cli.bisecting", "Find the first bad model among a model and its ancestors."
+        ),
     ),
     "Store": (
         CommandEntry("stats", "mgit.cli.storage", "Add up the bytes of the store or of a model."),
@@ -62,6 +71,10 @@ SECTIONS: dict[str, tuple[CommandEntry, ...]] = {
         CommandEntry("gc", "mgit.cli.maintenance", "Delete what no model needs."),
         CommandEntry("repack", "mgit.cli.maintenance", "Encode densely what was stored fast."),
         CommandEntry("fsck", "mgit.cli.maintenance", "Check everything that is stored, and repair it."),
+        CommandEntry(
+            "doctor", "mgit.cli.auditing", "Look through the graph for what its database cannot forbid."
+        ),
+        CommandEntry("cypher", "mgit.cli.auditing", "Ask the graph in Cypher, if MGIT_AUDIT is on."),
     ),
 }
 COMMANDS: dict[str, CommandEntry] = {entry.name: entry for entries in SECTIONS.values() for entry in entries}

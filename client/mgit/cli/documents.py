@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from mgit.values import DuplicateGroup, Edge, Lineage, ModelStatistics, ModelSummary, Statistics, TensorUse
+from mgit.values import (
+    DuplicateGroup,
+    Edge,
+    Lineage,
+    ModelFacts,
+    ModelStatistics,
+    ModelSummary,
+    Statistics,
+    TensorUse,
+)
 
 if TYPE_CHECKING:
     from mgit.model import Model
@@ -14,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "document_of_duplicates",
     "document_of_edge",
+    "document_of_facts",
     "document_of_lineage",
     "document_of_model",
     "document_of_model_statistics",
@@ -89,15 +99,30 @@ def document_of_edge(edge: Edge, refs: Mapping[str, str]) -> Document:
 
 
 def document_of_lineage(lineage: Lineage) -> Document:
-    """Nodes and edges; version edges apart from the others."""
+    """Nodes and edges; version edges apart from the others. With facts, each model holds its own."""
     refs = {model.uid: model.ref for model in lineage.models}
+    facts = {each.uid: document_of_facts(each) for each in lineage.facts}
     return {
-        "models": [document_of_summary(model) for model in lineage.models],
+        "models": [{**document_of_summary(model), **facts.get(model.uid, {})} for model in lineage.models],
         "edges": [document_of_edge(edge, refs) for edge in lineage.edges],
         "revisions": [
             {"newer": refs[edge.newer_uid], "older": refs[edge.older_uid]} for edge in lineage.revisions
         ],
         "truncated": lineage.truncated,
+    }
+
+
+def document_of_facts(facts: ModelFacts) -> Document:
+    """What is known of a model besides its edges."""
+    return {
+        "type": facts.type,
+        "size_bytes": facts.size_bytes,
+        "metadata": dict(facts.metadata),
+        "tags": list(facts.tags),
+        "datasets": [{"name": each.name, "version": each.version} for each in facts.datasets],
+        "passed_tests": list(facts.passed_tests),
+        "failed_tests": list(facts.failed_tests),
+        "bugs": list(facts.bug_ids),
     }
 
 

@@ -51,15 +51,18 @@ class Invocation:
         """Whether long work draws a bar: on a terminal only."""
         return self.form is Form.HUMAN and sys.stderr.isatty()
 
-    def connect(self) -> Repository:
+    def connect(self, token: str | None = None) -> Repository:
         """A repository, to be closed by the caller.
+
+        Args:
+            token: Sent instead of that of ``MGIT_TOKEN``, if given.
 
         Raises:
             UnavailableError: SERVICE_UNAVAILABLE, if no address is known or nobody answers.
         """
         import mgit  # noqa: PLC0415 - help and the local stack do without
 
-        return mgit.connect(self.address)
+        return mgit.connect(self.address, token=token)
 
     def answer(
         self,

@@ -1,9 +1,8 @@
-"""``up down status browser serve``: the local stack."""
+"""``up down status serve``: the local stack."""
 
 from __future__ import annotations
 
 import os
-import webbrowser
 from collections.abc import Iterator
 from importlib.metadata import version
 
@@ -189,49 +188,6 @@ def _never_started(layout: HomeLayout) -> NotFoundError:
     return NotFoundError(
         ErrorReason.PATH_NOT_FOUND, f"No stack was ever started in {layout.home}; 'mgit up' starts one."
     )
-
-
-@app.command()
-def browser(
-    context: typer.Context,
-    print_only: bool = typer.Option(False, "--print", help="Print the address, open nothing."),
-) -> None:
-    """Open the lineage graph in the Neo4j Browser.
-
-    Address and user are filled in; the password lies in a file that only its owner may read, and is never
-    printed. Where there is no display the address is printed alone.
-
-    Example: mgit browser --print
-    """
-    invocation = invocation_of(context)
-    stack = _stack()
-    state = StackState.load(stack.layout)
-    if state is None or not state.is_running():
-        raise NotFoundError(
-            ErrorReason.PATH_NOT_FOUND, f"No stack runs in {stack.layout.home}; start one with 'mgit up'."
-        )
-    if not state.is_managed:
-        raise NotFoundError(
-            ErrorReason.PATH_NOT_FOUND,
-            f"The stack uses the Neo4j at {state.neo4j_uri}; its Browser is where that server serves it.",
-        )
-    password_file = str(stack.layout.password_file)
-    did_open = not print_only and _open(state.browser_url)
-    document = {
-        "browser_url": state.browser_url,
-        "username": state.username,
-        "password_file": password_file,
-        "opened": did_open,
-    }
-    invocation.answer(document, lambda: [state.browser_url], [state.browser_url])
-    invocation.tell(f"User {state.username}; the password is in {password_file}.")
-
-
-def _open(url: str) -> bool:
-    try:
-        return webbrowser.open(url)
-    except webbrowser.Error:
-        return False
 
 
 @app.command()

@@ -31,6 +31,9 @@ def add(
     recipe: Path | None = typer.Option(
         None, metavar="FILE", help="How it was made: a mergekit YAML or a model card."
     ),
+    auto_parent: bool = typer.Option(
+        False, "--auto-parent", help="Find its parents by its weights and link them; says which, and why."
+    ),
     type_: str | None = typer.Option(None, "--type", help="A label that groups models."),
     meta: list[str] = typer.Option(
         [], metavar="K=V", help="Metadata; numbers, true and false are kept as such; may be repeated."
@@ -42,7 +45,9 @@ def add(
         None, metavar="k=N|eps=N", help="Lose a little, as far as the guard allows; k=2 is a good start."
     ),
     guard: str | None = typer.Option(
-        None, metavar="MODULE:FUNCTION", help="What measures the lossy model; without it nothing is lost."
+        None,
+        metavar="MODULE:FUNCTION",
+        help="What measures the lossy model; default: the tests of its type and of all.",
     ),
 ) -> None:
     """Add a model from a file or folder.
@@ -56,7 +61,8 @@ def add(
 
     With --lossy the weights are moved near those of the first parent before they are sent, which makes a
     fine-tune some forty times smaller. The guard is a function of yours that gets a model and returns a number;
-    it is run here, and the loss is halved until it holds. What is stored is told on standard error.
+    it is run here, and the loss is halved until it holds. Without it every registered test of the type and of all
+    models has to hold; if there is none, nothing is lost. What is stored is told on standard error.
 
     Example: mgit add sst2.safetensors --name sst2 --parent minilm:finetuned --meta epochs=3
     """
@@ -79,6 +85,7 @@ def add(
             lossy=loss,
             guard=guard,
             recipe=recipe,
+            auto_parent=auto_parent,
             progress=invocation.shows_progress or None,
         )
     addition = model.addition

@@ -121,11 +121,14 @@ def lineage(
     tell_if_cut(invocation, found)
 
 
-def read_lineage(invocation: Invocation, refs: list[str], limit: int) -> tuple[Lineage, frozenset[str]]:
-    """The lineage around models, and the uids of the models that were named."""
+def read_lineage(
+    invocation: Invocation, refs: list[str], limit: int, *, facts: bool = False
+) -> tuple[Lineage, frozenset[str]]:
+    """The lineage around models, with facts if they are wanted, and the uids of the models that were named."""
     with invocation.connect() as repository:
         models = [repository.get(ref) for ref in refs]
-        return repository.lineage(models, max_models=limit), frozenset(model.uid for model in models)
+        lineage = repository.lineage(models, max_models=limit, facts=facts)
+        return lineage, frozenset(model.uid for model in models)
 
 
 def tell_if_cut(invocation: Invocation, lineage: Lineage) -> None:

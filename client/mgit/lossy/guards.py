@@ -5,23 +5,19 @@ A guard gets a model and returns a number. It runs here, in the client, and nowh
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import importlib
 import inspect
 import math
-import os
-import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from mgit.entry_points import find_function
 from mgit.lossy.weights import GuardedModel
 from mgit_core.digest import Digest, DigestAlgorithm, digest_of
 from mgit_core.errors import ErrorReason, InvalidArgumentError
-from mgit_core.metric import DEFAULT_TOLERANCE, MetricDirection
+from mgit_core.metric import DEFAULT_TOLERANCE, MetricDirection, is_no_worse
 
-__all__ = ["Guard", "GuardFunction", "guard", "open_guard", "user_modules"]
+__all__ = ["Guard", "GuardFunction", "guard", "open_guard"]
 
 
 class GuardFunction(Protocol):
@@ -67,6 +63,8 @@ class Guard:
         metric: Name of what it measures.
         direction: Which values are better.
         tolerance: Largest loss, in units of the metric.
+        threshold: What an original that is as good must not fall behind; None if nothing is said.
+        test_name: Name of the registered test that it is; empty for a guard of the user's.
     """
 
     function: GuardFunction
@@ -75,6 +73,8 @@ class Guard:
     metric: str
     direction: MetricDirection
     tolerance: float
+    threshold: float | None = None
+    test_name: str = ""
 
     def measure(self, model: GuardedModel) -> float:
         """What the guard says of ``model``; may be NaN or infinite.
@@ -105,8 +105,15 @@ class Guard:
         return before - after if self.direction is MetricDirection.HIGHER else after - before
 
     def holds(self, before: float, after: float, tolerance: float) -> bool:
-        """Whether no more than ``tolerance`` is lost; what is lost to rounding of the metric does not count."""
+        """Whether no more than ``tolerance`` is lost, and no threshold crossed.
+
+        What is lost to rounding of the metric does not count.
+        """
         if not math.isfinite(after):
+            return False
+        threshold = self.threshold
+        was_good = threshold is not None and is_no_worse(before, threshold, self.direction)
+        if was_good and threshold is not None and not is_no_worse(after, threshold, self.direction):
             return False
         rounding = 1e-9 * max(abs(before), abs(after), tolerance)
         return self.loss(before, after) <= tolerance + rounding
@@ -118,7 +125,9 @@ def open_guard(wanted: str | GuardFunction, algorithm: DigestAlgorithm) -> Guard
     Raises:
         InvalidArgumentError: INVALID_GUARD.
     """
-    function: Any = _find(wanted) if isinstance(wanted, str) else wanted
+    function: Any = (
+        find_function(wanted, "guard", ErrorReason.INVALID_GUARD) if isinstance(wanted, str) else wanted
+    )
     if not callable(function):
         raise _invalid(f"A guard is a function; {wanted!r} is of type {type(function).__name__}.")
     name = getattr(function, "__qualname__", type(function).__qualname__)
@@ -135,40 +144,6 @@ def open_guard(wanted: str | GuardFunction, algorithm: DigestAlgorithm) -> Guard
         direction=_direction(function, entry_point),
         tolerance=_tolerance(function, entry_point),
     )
-
-
-@contextlib.contextmanager
-def user_modules() -> Generator[None]:
-    """Lets modules of the current folder be imported meanwhile, as ``python -m`` does."""
-    folder = os.getcwd()  # noqa: PTH109 - a text is what the search path holds
-    is_there = folder in sys.path or "" in sys.path
-    if not is_there:
-        sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        if not is_there:
-            with contextlib.suppress(ValueError):  # The user's own code may have removed it.
-                sys.path.remove(folder)
-
-
-def _find(entry_point: str) -> object:
-    module_name, colon, path = entry_point.partition(":")
-    if not (module_name and colon and path):
-        raise _invalid(f"A guard is written MODULE:FUNCTION; found {entry_point[:80]!r}.")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise _invalid(
-            f"Guard {entry_point} is a function of module {module_name!r}, which cannot be imported from the "
-            f"current folder or the search path of Python: {type(error).__name__}: {error}."
-        ) from error
-    try:
-        return functools.reduce(getattr, path.split("."), module)
-    except AttributeError as error:
-        raise _invalid(
-            f"Module {module_name!r} has no function {path!r}, which was to be the guard."
-        ) from error
 
 
 def _code_digest(function: object, algorithm: DigestAlgorithm) -> Digest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mgit.cutting import CutSource
-from mgit.lossy.guards import GuardFunction
+from mgit.lossy.guards import Guard, GuardFunction
 from mgit.lossy.options import Lossy
 from mgit_proto.v1 import parameters_pb2
 
@@ -18,11 +18,14 @@ class LossRequest:
 
     Attributes:
         lossy: How far weights may be moved.
-        guard: What must hold then; None means that nothing may be lost.
+        guard: What must hold then; None means ``tests``.
+        tests: Registered tests that must all hold where the user names no guard; with none of them nothing may be
+            lost.
     """
 
     lossy: Lossy
     guard: str | GuardFunction | None
+    tests: tuple[Guard, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ class GuardedModel(Mapping[str, "AnyArray"]):
     """
 
     def __init__(self, source: Source) -> None:
+        self._source = source
         self._parameters = {parameter.name: parameter for parameter in source.parameters}
 
     def __getitem__(self, name: str) -> AnyArray:
@@ -36,6 +37,11 @@ class GuardedModel(Mapping[str, "AnyArray"]):
 
     def __repr__(self) -> str:
         return f"<model of {len(self)} tensors for a guard>"
+
+    @property
+    def source(self) -> Source:
+        """Where its bytes come from."""
+        return self._source
 
     @property
     def tensors(self) -> Mapping[str, AnyArray]:

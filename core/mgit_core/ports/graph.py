@@ -32,8 +32,14 @@ from mgit_core.lineage import (
     Tag,
 )
 from mgit_core.names import Reference
+from mgit_core.ports.audit import AuditQueries, GraphChecks
 from mgit_core.ports.binding import Lease, Leases, StoreBinding, StoreState
+from mgit_core.ports.bugs import Bugs
+from mgit_core.ports.facts import Facts
+from mgit_core.ports.model_tests import ModelTests
 from mgit_core.ports.paging import Page
+from mgit_core.ports.walks import WalkQuery
+from mgit_core.walks.graph import WalkGraph
 
 __all__ = [
     "ContentQueries",
@@ -202,8 +208,8 @@ class Models(abc.ABC):
     async def remove(self, uid: str, request: RequestKey | None = None) -> Model:
         """Remove a model; returns it as it was, with its parameters. Removing it again returns the tombstone.
 
-        A tombstone (state removed, no parameters) stays if an edge or a tag touches the model; its number is
-        never given again in either case. Tags that point to it are deleted.
+        A tombstone (state removed, no parameters) stays if an edge, a tag, a test, a result or a bug touches the
+        model; its number is never given again in either case. Tags that point to it are deleted.
 
         Raises:
             NotFoundError: MODEL_NOT_FOUND.
@@ -337,6 +343,17 @@ class Traversal(abc.ABC):
             NotFoundError: MODEL_NOT_FOUND.
         """
 
+    @abc.abstractmethod
+    async def walk_graph(self, query: WalkQuery) -> WalkGraph:
+        """The models that a walk may reach, and every followed edge among them, as they are now.
+
+        All within ``max_depth`` hops of the nearest start are in it; or ``enough`` of them, all of fewer hops than the
+        farthest among these included. Others MAY be in it. Later changes of the graph do not change it.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND.
+        """
+
 
 class ContentQueries(abc.ABC):
     """Questions from content to models."""
@@ -405,7 +422,10 @@ class Sketches(abc.ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lineage:
-    """All ports of one graph."""
+    """All ports of one graph.
+
+    Two of them are about Cypher and what a database cannot forbid; a graph in memory has neither.
+    """
 
     models: Models
     tags: Tags
@@ -415,3 +435,8 @@ class Lineage:
     binding: StoreBinding
     leases: Leases
     sketches: Sketches
+    facts: Facts
+    bugs: Bugs
+    model_tests: ModelTests
+    audit: AuditQueries | None = None
+    graph_checks: GraphChecks | None = None

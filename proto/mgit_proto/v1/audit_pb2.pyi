@@ -180,7 +180,7 @@ class Bug(_message.Message):
 
     @_builtins.property
     def fixed_in(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.ModelSummary]:
-        """Models that do not have it any more, by uid."""
+        """Models that do not have it any more, by uid, at most 1,000."""
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:
@@ -384,7 +384,7 @@ class GetBugRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Id of the bug; its first characters are enough if no other bug's id begins so."""
+    """Id of the bug."""
     def __init__(
         self,
         *,
@@ -539,7 +539,7 @@ class AffectedModel(_message.Message):
     hops: _builtins.int
     """Edges on that way."""
     is_inferred: _builtins.bool
-    """Whether an edge on that way was inferred from weights."""
+    """Whether every way to a touched model needs an edge that was inferred from weights."""
     @_builtins.property
     def model(self) -> _types_pb2.ModelSummary:
         """The model."""
@@ -584,7 +584,9 @@ class ListAffectedResponse(_message.Message):
 
     @_builtins.property
     def unknown(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.ModelSummary]:
-        """Newer versions of affected models that no carrying path ties to the bug, by uid: nobody knows."""
+        """Newer versions, over any number of version edges, of affected models that no path ties to the bug, not even one
+        that a fix cuts, and that are not fixed themselves, by uid: nobody knows.
+        """
 
     @_builtins.property
     def cleared(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.ModelSummary]:

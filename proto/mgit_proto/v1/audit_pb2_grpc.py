@@ -35,8 +35,10 @@ class AuditServiceStub:
     base (touched) <-- task-a <-- merged      all three are affected
     base (touched) <-- task-b (fixed) <-- c   task-b and c are not
 
-    Version edges carry nothing. Removed models count. Every RPC that changes something takes a request_id, as in
-    LineageService.
+    Version edges carry nothing. Removed models count.
+
+    A bug is named by its id. The first characters are enough if no other bug's id begins so; else the answer is
+    INVALID_ARGUMENT (INVALID_ARGUMENT). Every RPC that changes something takes a request_id, as in LineageService.
     """
 
     def __init__(self, channel):
@@ -97,8 +99,10 @@ class AuditServiceServicer:
     base (touched) <-- task-a <-- merged      all three are affected
     base (touched) <-- task-b (fixed) <-- c   task-b and c are not
 
-    Version edges carry nothing. Removed models count. Every RPC that changes something takes a request_id, as in
-    LineageService.
+    Version edges carry nothing. Removed models count.
+
+    A bug is named by its id. The first characters are enough if no other bug's id begins so; else the answer is
+    INVALID_ARGUMENT (INVALID_ARGUMENT). Every RPC that changes something takes a request_id, as in LineageService.
     """
 
     def ReportBug(self, request, context):
@@ -117,7 +121,8 @@ class AuditServiceServicer:
 
         Errors:
         NOT_FOUND (BUG_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_NOT_AFFECTED): the
-        bug does not reach the model, and force is not set; ABORTED (REQUEST_ID_REUSED).
+        bug does not reach the model, and force is not set; RESOURCE_EXHAUSTED (LIMIT_EXCEEDED): it is fixed in 1,000
+        models already; ABORTED (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,7 +149,7 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListBugs(self, request, context):
-        """Lists bugs, newest first.
+        """Lists bugs, newest first; a part ends early where it would become too large.
 
         Errors:
         INVALID_ARGUMENT (INVALID_PAGE_TOKEN); NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND).
@@ -155,10 +160,12 @@ class AuditServiceServicer:
 
     def ListAffected(self, request, context):
         """Streams the models that a bug affects, each once, with the reason and one path as a witness: every model
-        names the next one on its way to a touched model, which came earlier in the stream.
+        names the next one on its way to a touched model, which came earlier in the stream. The witness is the shortest
+        path without an inferred edge; only where every path has one, it is the shortest of all.
 
         Errors:
-        NOT_FOUND (BUG_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND).
+        NOT_FOUND (BUG_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): a negative
+        limit, or too many models are assumed to be fixed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -250,8 +257,10 @@ class AuditService:
     base (touched) <-- task-a <-- merged      all three are affected
     base (touched) <-- task-b (fixed) <-- c   task-b and c are not
 
-    Version edges carry nothing. Removed models count. Every RPC that changes something takes a request_id, as in
-    LineageService.
+    Version edges carry nothing. Removed models count.
+
+    A bug is named by its id. The first characters are enough if no other bug's id begins so; else the answer is
+    INVALID_ARGUMENT (INVALID_ARGUMENT). Every RPC that changes something takes a request_id, as in LineageService.
     """
 
     @staticmethod

@@ -36,8 +36,10 @@ class AuditServiceStub:
       base (touched) <-- task-a <-- merged      all three are affected
       base (touched) <-- task-b (fixed) <-- c   task-b and c are not
 
-    Version edges carry nothing. Removed models count. Every RPC that changes something takes a request_id, as in
-    LineageService.
+    Version edges carry nothing. Removed models count.
+
+    A bug is named by its id. The first characters are enough if no other bug's id begins so; else the answer is
+    INVALID_ARGUMENT (INVALID_ARGUMENT). Every RPC that changes something takes a request_id, as in LineageService.
     """
 
     @_typing.overload
@@ -56,7 +58,8 @@ class AuditServiceStub:
 
     Errors:
       NOT_FOUND (BUG_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_NOT_AFFECTED): the
-      bug does not reach the model, and force is not set; ABORTED (REQUEST_ID_REUSED).
+      bug does not reach the model, and force is not set; RESOURCE_EXHAUSTED (LIMIT_EXCEEDED): it is fixed in 1,000
+      models already; ABORTED (REQUEST_ID_REUSED).
     """
     CloseBug: _grpc.UnaryUnaryMultiCallable[_audit_pb2.CloseBugRequest, _audit_pb2.CloseBugResponse]
     """Closes a bug, or opens it again. A closed bug is still there to be asked for. A no-op if it is so already.
@@ -71,17 +74,19 @@ class AuditServiceStub:
       NOT_FOUND (BUG_NOT_FOUND).
     """
     ListBugs: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListBugsRequest, _audit_pb2.ListBugsResponse]
-    """Lists bugs, newest first.
+    """Lists bugs, newest first; a part ends early where it would become too large.
 
     Errors:
       INVALID_ARGUMENT (INVALID_PAGE_TOKEN); NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND).
     """
     ListAffected: _grpc.UnaryStreamMultiCallable[_audit_pb2.ListAffectedRequest, _audit_pb2.ListAffectedResponse]
     """Streams the models that a bug affects, each once, with the reason and one path as a witness: every model
-    names the next one on its way to a touched model, which came earlier in the stream.
+    names the next one on its way to a touched model, which came earlier in the stream. The witness is the shortest
+    path without an inferred edge; only where every path has one, it is the shortest of all.
 
     Errors:
-      NOT_FOUND (BUG_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND).
+      NOT_FOUND (BUG_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): a negative
+      limit, or too many models are assumed to be fixed.
     """
     CountAffected: _grpc.UnaryUnaryMultiCallable[_audit_pb2.CountAffectedRequest, _audit_pb2.CountAffectedResponse]
     """Counts the models that a bug affects.
@@ -112,8 +117,10 @@ class AuditServiceAsyncStub(AuditServiceStub):
       base (touched) <-- task-a <-- merged      all three are affected
       base (touched) <-- task-b (fixed) <-- c   task-b and c are not
 
-    Version edges carry nothing. Removed models count. Every RPC that changes something takes a request_id, as in
-    LineageService.
+    Version edges carry nothing. Removed models count.
+
+    A bug is named by its id. The first characters are enough if no other bug's id begins so; else the answer is
+    INVALID_ARGUMENT (INVALID_ARGUMENT). Every RPC that changes something takes a request_id, as in LineageService.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -129,7 +136,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
 
     Errors:
       NOT_FOUND (BUG_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_NOT_AFFECTED): the
-      bug does not reach the model, and force is not set; ABORTED (REQUEST_ID_REUSED).
+      bug does not reach the model, and force is not set; RESOURCE_EXHAUSTED (LIMIT_EXCEEDED): it is fixed in 1,000
+      models already; ABORTED (REQUEST_ID_REUSED).
     """
     CloseBug: _aio.UnaryUnaryMultiCallable[_audit_pb2.CloseBugRequest, _audit_pb2.CloseBugResponse]  # type: ignore[assignment]
     """Closes a bug, or opens it again. A closed bug is still there to be asked for. A no-op if it is so already.
@@ -144,17 +152,19 @@ class AuditServiceAsyncStub(AuditServiceStub):
       NOT_FOUND (BUG_NOT_FOUND).
     """
     ListBugs: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListBugsRequest, _audit_pb2.ListBugsResponse]  # type: ignore[assignment]
-    """Lists bugs, newest first.
+    """Lists bugs, newest first; a part ends early where it would become too large.
 
     Errors:
       INVALID_ARGUMENT (INVALID_PAGE_TOKEN); NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND).
     """
     ListAffected: _aio.UnaryStreamMultiCallable[_audit_pb2.ListAffectedRequest, _audit_pb2.ListAffectedResponse]  # type: ignore[assignment]
     """Streams the models that a bug affects, each once, with the reason and one path as a witness: every model
-    names the next one on its way to a touched model, which came earlier in the stream.
+    names the next one on its way to a touched model, which came earlier in the stream. The witness is the shortest
+    path without an inferred edge; only where every path has one, it is the shortest of all.
 
     Errors:
-      NOT_FOUND (BUG_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND).
+      NOT_FOUND (BUG_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): a negative
+      limit, or too many models are assumed to be fixed.
     """
     CountAffected: _aio.UnaryUnaryMultiCallable[_audit_pb2.CountAffectedRequest, _audit_pb2.CountAffectedResponse]  # type: ignore[assignment]
     """Counts the models that a bug affects.
@@ -184,8 +194,10 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
       base (touched) <-- task-a <-- merged      all three are affected
       base (touched) <-- task-b (fixed) <-- c   task-b and c are not
 
-    Version edges carry nothing. Removed models count. Every RPC that changes something takes a request_id, as in
-    LineageService.
+    Version edges carry nothing. Removed models count.
+
+    A bug is named by its id. The first characters are enough if no other bug's id begins so; else the answer is
+    INVALID_ARGUMENT (INVALID_ARGUMENT). Every RPC that changes something takes a request_id, as in LineageService.
     """
 
     @_abc_1.abstractmethod
@@ -211,7 +223,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           NOT_FOUND (BUG_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_NOT_AFFECTED): the
-          bug does not reach the model, and force is not set; ABORTED (REQUEST_ID_REUSED).
+          bug does not reach the model, and force is not set; RESOURCE_EXHAUSTED (LIMIT_EXCEEDED): it is fixed in 1,000
+          models already; ABORTED (REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -244,7 +257,7 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.ListBugsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ListBugsResponse, _abc.Awaitable[_audit_pb2.ListBugsResponse]]:
-        """Lists bugs, newest first.
+        """Lists bugs, newest first; a part ends early where it would become too large.
 
         Errors:
           INVALID_ARGUMENT (INVALID_PAGE_TOKEN); NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND).
@@ -257,10 +270,12 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_audit_pb2.ListAffectedResponse], _abc.AsyncIterator[_audit_pb2.ListAffectedResponse]]:
         """Streams the models that a bug affects, each once, with the reason and one path as a witness: every model
-        names the next one on its way to a touched model, which came earlier in the stream.
+        names the next one on its way to a touched model, which came earlier in the stream. The witness is the shortest
+        path without an inferred edge; only where every path has one, it is the shortest of all.
 
         Errors:
-          NOT_FOUND (BUG_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND).
+          NOT_FOUND (BUG_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): a negative
+          limit, or too many models are assumed to be fixed.
         """
 
     @_abc_1.abstractmethod

@@ -132,7 +132,9 @@ class InferParentsRequest(_message.Message):
     min_confidence: _builtins.float
     """Only claims at least so sure; 0 means the service's own threshold."""
     any_time: _builtins.bool
-    """Whether later models count as parents too; else only those that were added before."""
+    """Whether later models count as parents too, where the weights alone say which was first: of a cast, a pruned model,
+    or a mean. Else only those that were added before.
+    """
     def __init__(
         self,
         *,

@@ -68,10 +68,11 @@ class CompareServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def InferLineage(self, request, context):
-        """Finds parents of many models, one message for each, by creation time.
+        """Finds parents of many models, one message for each, by creation time. A model whose chunks are damaged gets a note
+        that says so, and the others go on.
 
         Errors:
-        As InferParents.
+        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED), for a model that is named.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

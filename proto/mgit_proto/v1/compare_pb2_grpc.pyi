@@ -41,10 +41,11 @@ class CompareServiceStub:
       NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); DATA_LOSS (CHUNK_CORRUPT).
     """
     InferLineage: _grpc.UnaryStreamMultiCallable[_compare_pb2.InferLineageRequest, _compare_pb2.InferLineageResponse]
-    """Finds parents of many models, one message for each, by creation time.
+    """Finds parents of many models, one message for each, by creation time. A model whose chunks are damaged gets a note
+    that says so, and the others go on.
 
     Errors:
-      As InferParents.
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED), for a model that is named.
     """
     BackfillSketches: _grpc.UnaryStreamMultiCallable[_compare_pb2.BackfillSketchesRequest, _compare_pb2.BackfillSketchesResponse]
     """Makes the sketches that models lack, and streams how far it is. Interrupted, it goes on where it was.
@@ -66,10 +67,11 @@ class CompareServiceAsyncStub(CompareServiceStub):
       NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); DATA_LOSS (CHUNK_CORRUPT).
     """
     InferLineage: _aio.UnaryStreamMultiCallable[_compare_pb2.InferLineageRequest, _compare_pb2.InferLineageResponse]  # type: ignore[assignment]
-    """Finds parents of many models, one message for each, by creation time.
+    """Finds parents of many models, one message for each, by creation time. A model whose chunks are damaged gets a note
+    that says so, and the others go on.
 
     Errors:
-      As InferParents.
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED), for a model that is named.
     """
     BackfillSketches: _aio.UnaryStreamMultiCallable[_compare_pb2.BackfillSketchesRequest, _compare_pb2.BackfillSketchesResponse]  # type: ignore[assignment]
     """Makes the sketches that models lack, and streams how far it is. Interrupted, it goes on where it was.
@@ -100,10 +102,11 @@ class CompareServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _compare_pb2.InferLineageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_compare_pb2.InferLineageResponse], _abc.AsyncIterator[_compare_pb2.InferLineageResponse]]:
-        """Finds parents of many models, one message for each, by creation time.
+        """Finds parents of many models, one message for each, by creation time. A model whose chunks are damaged gets a note
+        that says so, and the others go on.
 
         Errors:
-          As InferParents.
+          NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED), for a model that is named.
         """
 
     @_abc_1.abstractmethod

@@ -77,27 +77,31 @@ class _WalkOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WalkOrder.V
     WALK_ORDER_UNSPECIFIED: _WalkOrder.ValueType  # 0
     """Read as BREADTH_FIRST."""
     WALK_ORDER_BREADTH_FIRST: _WalkOrder.ValueType  # 1
-    """Nearest first."""
+    """Nearest first, by the ways that pass no stopped model."""
     WALK_ORDER_DEPTH_FIRST: _WalkOrder.ValueType  # 2
     """One branch to its end, then the next."""
     WALK_ORDER_PARENTS_FIRST: _WalkOrder.ValueType  # 3
-    """Every model behind all of its parents that are in the walk."""
+    """Every model behind all of its parents that are in the walk, and behind all ancestors that are linked to it within
+    reach. Older versions count as parents where version edges are followed.
+    """
     WALK_ORDER_CHILDREN_FIRST: _WalkOrder.ValueType  # 4
-    """Every model before all of its parents that are in the walk."""
+    """The same, with every model before its parents."""
 
 class WalkOrder(_WalkOrder, metaclass=_WalkOrderEnumTypeWrapper):
-    """In which order a walk gives its models. Ties go to the older model, then to the smaller uid."""
+    """In which order a walk gives its models. Ties go to the older model, then to the smaller uid, also between the starts."""
 
 WALK_ORDER_UNSPECIFIED: WalkOrder.ValueType  # 0
 """Read as BREADTH_FIRST."""
 WALK_ORDER_BREADTH_FIRST: WalkOrder.ValueType  # 1
-"""Nearest first."""
+"""Nearest first, by the ways that pass no stopped model."""
 WALK_ORDER_DEPTH_FIRST: WalkOrder.ValueType  # 2
 """One branch to its end, then the next."""
 WALK_ORDER_PARENTS_FIRST: WalkOrder.ValueType  # 3
-"""Every model behind all of its parents that are in the walk."""
+"""Every model behind all of its parents that are in the walk, and behind all ancestors that are linked to it within
+reach. Older versions count as parents where version edges are followed.
+"""
 WALK_ORDER_CHILDREN_FIRST: WalkOrder.ValueType  # 4
-"""Every model before all of its parents that are in the walk."""
+"""The same, with every model before its parents."""
 Global___WalkOrder: _TypeAlias = WalkOrder  # noqa: Y015
 
 class _WalkDirection:
@@ -1144,7 +1148,7 @@ class WalkModelsRequest(_message.Message):
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """References of the models to start from, at most 1,000; empty means every model that has no edge against the
-        direction of the walk, so that all of the graph is walked.
+        direction of the walk, so that all of the graph is walked. In both directions: every one without an older model.
         """
 
     @_builtins.property
@@ -1153,11 +1157,11 @@ class WalkModelsRequest(_message.Message):
 
     @_builtins.property
     def skip(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """References of models that are left out."""
+        """References of models that are left out, at most 1,000."""
 
     @_builtins.property
     def stop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """References of models that are left out and not passed."""
+        """References of models that are left out and not passed, at most 1,000."""
 
     def __init__(
         self,
@@ -1191,15 +1195,15 @@ class WalkStep(_message.Message):
     HOPS_FIELD_NUMBER: _builtins.int
     OLDER_UIDS_FIELD_NUMBER: _builtins.int
     hops: _builtins.int
-    """Hops from the nearest start; 0 for a start."""
+    """Hops of the shortest way from the nearest start, whatever lies on it; 0 for a start."""
     @_builtins.property
     def model(self) -> _types_pb2.ModelSummary:
         """The model."""
 
     @_builtins.property
     def older_uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """With with_edges: UIDs of the models that its followed edges lead to, from newer to older, whether or not they are
-        in the walk.
+        """With with_edges: UIDs of the models that its followed edges lead to, from newer to older, as far as they are in
+        reach of the starts, skipped and stopped ones too.
         """
 
     def __init__(

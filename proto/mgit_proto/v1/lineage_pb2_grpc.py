@@ -304,10 +304,13 @@ class LineageServiceServicer:
         ^----- b <---'           the same with stop = [b]: base a c d; with skip = [c]: base a b d
 
         The starts are part of the walk. A model in skip is left out and the walk goes on behind it; one in stop is left
-        out and the walk does not go past it, but may reach what lies behind on another way.
+        out and the walk does not go past it, but may reach what lies behind on another way. A model in both is stopped at.
+        Every order gives the same models with the same hops.
 
         Errors:
-        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 starts.
+        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 references in
+        models, skip or stop, or relations with version edges alone; ABORTED (CYCLE), for PARENTS_FIRST and
+        CHILDREN_FIRST over edges that form one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

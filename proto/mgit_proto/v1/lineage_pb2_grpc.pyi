@@ -146,10 +146,13 @@ class LineageServiceStub:
         ^----- b <---'           the same with stop = [b]: base a c d; with skip = [c]: base a b d
 
     The starts are part of the walk. A model in skip is left out and the walk goes on behind it; one in stop is left
-    out and the walk does not go past it, but may reach what lies behind on another way.
+    out and the walk does not go past it, but may reach what lies behind on another way. A model in both is stopped at.
+    Every order gives the same models with the same hops.
 
     Errors:
-      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 starts.
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 references in
+      models, skip or stop, or relations with version edges alone; ABORTED (CYCLE), for PARENTS_FIRST and
+      CHILDREN_FIRST over edges that form one.
     """
     FindMergeBases: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.FindMergeBasesRequest, _lineage_pb2.FindMergeBasesResponse]
     """Finds the merge bases of two models: common ancestors, ends included, that are no ancestor of another
@@ -289,10 +292,13 @@ class LineageServiceAsyncStub(LineageServiceStub):
         ^----- b <---'           the same with stop = [b]: base a c d; with skip = [c]: base a b d
 
     The starts are part of the walk. A model in skip is left out and the walk goes on behind it; one in stop is left
-    out and the walk does not go past it, but may reach what lies behind on another way.
+    out and the walk does not go past it, but may reach what lies behind on another way. A model in both is stopped at.
+    Every order gives the same models with the same hops.
 
     Errors:
-      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 starts.
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 references in
+      models, skip or stop, or relations with version edges alone; ABORTED (CYCLE), for PARENTS_FIRST and
+      CHILDREN_FIRST over edges that form one.
     """
     FindMergeBases: _aio.UnaryUnaryMultiCallable[_lineage_pb2.FindMergeBasesRequest, _lineage_pb2.FindMergeBasesResponse]  # type: ignore[assignment]
     """Finds the merge bases of two models: common ancestors, ends included, that are no ancestor of another
@@ -519,10 +525,13 @@ class LineageServiceServicer(metaclass=_abc_1.ABCMeta):
             ^----- b <---'           the same with stop = [b]: base a c d; with skip = [c]: base a b d
 
         The starts are part of the walk. A model in skip is left out and the walk goes on behind it; one in stop is left
-        out and the walk does not go past it, but may reach what lies behind on another way.
+        out and the walk does not go past it, but may reach what lies behind on another way. A model in both is stopped at.
+        Every order gives the same models with the same hops.
 
         Errors:
-          NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 starts.
+          NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 references in
+          models, skip or stop, or relations with version edges alone; ABORTED (CYCLE), for PARENTS_FIRST and
+          CHILDREN_FIRST over edges that form one.
         """
 
     @_abc_1.abstractmethod

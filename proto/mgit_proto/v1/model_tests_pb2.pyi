@@ -266,7 +266,7 @@ class TestResult(_message.Message):
     outcome: Global___TestOutcome.ValueType
     """The judgement."""
     error: _builtins.str
-    """Why there is no value; empty if there is one; at most 4,000 characters."""
+    """Why there is no value; empty if there is one. Kept to 4,000 characters, with a note where it was cut."""
     seconds: _builtins.float
     """How long it took."""
     code_digest: _builtins.bytes
@@ -274,14 +274,14 @@ class TestResult(_message.Message):
     inputs_digest: _builtins.bytes
     """Digest of the inputs."""
     parameters_digest: _builtins.bytes
-    """Digest of the parameter set that was tested."""
+    """Digest of the parameter set that was tested: the model's."""
     @_builtins.property
     def model(self) -> _types_pb2.ModelSummary:
         """The model; as input the uid alone."""
 
     @_builtins.property
     def run_at(self) -> _timestamp_pb2.Timestamp:
-        """When the run ended."""
+        """When the run ended. As input, a time that is absent or lies ahead of the server's clock means now."""
 
     def __init__(
         self,
@@ -524,7 +524,7 @@ class ListApplicableTestsRequest(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     PATTERN_FIELD_NUMBER: _builtins.int
     pattern: _builtins.str
-    """Shell pattern over test names; empty means all."""
+    """Shell pattern over whole test names, case ignored; empty means all."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """References of models, at most 10,000."""

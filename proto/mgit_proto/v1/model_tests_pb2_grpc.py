@@ -89,12 +89,14 @@ class ModelTestServiceServicer:
 
     def RegisterTest(self, request, context):
         """Registers a test for a model, for a model type, or for all models. Models that are added later with the type
-        are tested too. With replace, a test of that name gets the new definition and keeps its uid and its results.
+        are tested too. With replace, a test of that name gets the new definition and keeps its uid and its results:
+        they are judged by the new threshold from then on, and those of another kind, code or arguments are not found by
+        FindResults any more.
 
         Errors:
         ALREADY_EXISTS (TEST_EXISTS): the name is taken and replace is not set; NOT_FOUND (MODEL_NOT_FOUND,
-        TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); INVALID_ARGUMENT (INVALID_NAME, INVALID_TEST);
-        ABORTED (REQUEST_ID_REUSED).
+        TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE,
+        INVALID_METADATA, INVALID_TEST); ABORTED (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,14 +106,14 @@ class ModelTestServiceServicer:
         """Describes one test, a deregistered one too if it is named by uid.
 
         Errors:
-        NOT_FOUND (TEST_NOT_FOUND).
+        NOT_FOUND (TEST_NOT_FOUND); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTests(self, request, context):
-        """Lists registered tests, by name.
+        """Lists registered tests, by name. A part may hold fewer than were asked for.
 
         Errors:
         INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
@@ -124,7 +126,7 @@ class ModelTestServiceServicer:
         """Deregisters a test. Its results stay; its name may be given again, to another test.
 
         Errors:
-        NOT_FOUND (TEST_NOT_FOUND); ABORTED (REQUEST_ID_REUSED).
+        NOT_FOUND (TEST_NOT_FOUND); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE); ABORTED (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,10 +134,12 @@ class ModelTestServiceServicer:
 
     def ListApplicableTests(self, request, context):
         """Streams which tests apply to which of some models: those for the model, for its type, and for all. Models
-        come in the order of the request, tests by name; removed models are left out.
+        come in the order of the request, each once, tests by name; removed models are left out. Models are named by
+        uid most cheaply.
 
         Errors:
-        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 10,000 models.
+        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 10,000 models, or a
+        pattern of more than 1,000 characters; INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,29 +150,35 @@ class ModelTestServiceServicer:
         code, inputs and parameters agree.
 
         Errors:
-        INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 keys.
+        INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 keys; INVALID_ARGUMENT (INVALID_REFERENCE): a key whose
+        test_uid is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RecordResults(self, request, context):
-        """Records results, at most 1,000, all or none. The server judges each value by the test's direction and
-        threshold.
+        """Records results, at most 1,000 in at most 1 MiB, all or none. Values are kept and judgements are not: whenever a
+        result is told, it is judged by the direction and threshold that its test has then. A deregistered test takes
+        results still, since it may have been running.
 
         Errors:
-        NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND); INVALID_ARGUMENT (INVALID_TEST): a value that is not finite,
-        or neither value nor error; FAILED_PRECONDITION (MODEL_REMOVED); ABORTED (REQUEST_ID_REUSED).
+        NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND); INVALID_ARGUMENT (INVALID_TEST): a value that is not finite, a
+        truth value that is neither 1 nor 0, value and error both or neither, or parameters that are not the model's;
+        INVALID_ARGUMENT (INVALID_REFERENCE): a uid that is none; INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000
+        results; RESOURCE_EXHAUSTED (LIMIT_EXCEEDED); FAILED_PRECONDITION (MODEL_REMOVED); ABORTED (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListResults(self, request, context):
-        """Lists results, newest first.
+        """Lists results, newest first, those on removed models and of deregistered tests too. A part may hold fewer than
+        were asked for.
 
         Errors:
-        NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
+        NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE,
+        INVALID_PAGE_TOKEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

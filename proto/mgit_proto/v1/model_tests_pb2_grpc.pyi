@@ -39,21 +39,23 @@ class ModelTestServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ModelTestServiceAsyncStub: ...
     RegisterTest: _grpc.UnaryUnaryMultiCallable[_model_tests_pb2.RegisterTestRequest, _model_tests_pb2.RegisterTestResponse]
     """Registers a test for a model, for a model type, or for all models. Models that are added later with the type
-    are tested too. With replace, a test of that name gets the new definition and keeps its uid and its results.
+    are tested too. With replace, a test of that name gets the new definition and keeps its uid and its results:
+    they are judged by the new threshold from then on, and those of another kind, code or arguments are not found by
+    FindResults any more.
 
     Errors:
       ALREADY_EXISTS (TEST_EXISTS): the name is taken and replace is not set; NOT_FOUND (MODEL_NOT_FOUND,
-      TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); INVALID_ARGUMENT (INVALID_NAME, INVALID_TEST);
-      ABORTED (REQUEST_ID_REUSED).
+      TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE,
+      INVALID_METADATA, INVALID_TEST); ABORTED (REQUEST_ID_REUSED).
     """
     GetTest: _grpc.UnaryUnaryMultiCallable[_model_tests_pb2.GetTestRequest, _model_tests_pb2.GetTestResponse]
     """Describes one test, a deregistered one too if it is named by uid.
 
     Errors:
-      NOT_FOUND (TEST_NOT_FOUND).
+      NOT_FOUND (TEST_NOT_FOUND); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE).
     """
     ListTests: _grpc.UnaryUnaryMultiCallable[_model_tests_pb2.ListTestsRequest, _model_tests_pb2.ListTestsResponse]
-    """Lists registered tests, by name.
+    """Lists registered tests, by name. A part may hold fewer than were asked for.
 
     Errors:
       INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
@@ -62,35 +64,43 @@ class ModelTestServiceStub:
     """Deregisters a test. Its results stay; its name may be given again, to another test.
 
     Errors:
-      NOT_FOUND (TEST_NOT_FOUND); ABORTED (REQUEST_ID_REUSED).
+      NOT_FOUND (TEST_NOT_FOUND); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE); ABORTED (REQUEST_ID_REUSED).
     """
     ListApplicableTests: _grpc.UnaryStreamMultiCallable[_model_tests_pb2.ListApplicableTestsRequest, _model_tests_pb2.ListApplicableTestsResponse]
     """Streams which tests apply to which of some models: those for the model, for its type, and for all. Models
-    come in the order of the request, tests by name; removed models are left out.
+    come in the order of the request, each once, tests by name; removed models are left out. Models are named by
+    uid most cheaply.
 
     Errors:
-      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 10,000 models.
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 10,000 models, or a
+      pattern of more than 1,000 characters; INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE).
     """
     FindResults: _grpc.UnaryUnaryMultiCallable[_model_tests_pb2.FindResultsRequest, _model_tests_pb2.FindResultsResponse]
     """Finds results that need not be found again: the newest with a value, for each key that has one, where test,
     code, inputs and parameters agree.
 
     Errors:
-      INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 keys.
+      INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 keys; INVALID_ARGUMENT (INVALID_REFERENCE): a key whose
+      test_uid is none.
     """
     RecordResults: _grpc.UnaryUnaryMultiCallable[_model_tests_pb2.RecordResultsRequest, _model_tests_pb2.RecordResultsResponse]
-    """Records results, at most 1,000, all or none. The server judges each value by the test's direction and
-    threshold.
+    """Records results, at most 1,000 in at most 1 MiB, all or none. Values are kept and judgements are not: whenever a
+    result is told, it is judged by the direction and threshold that its test has then. A deregistered test takes
+    results still, since it may have been running.
 
     Errors:
-      NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND); INVALID_ARGUMENT (INVALID_TEST): a value that is not finite,
-      or neither value nor error; FAILED_PRECONDITION (MODEL_REMOVED); ABORTED (REQUEST_ID_REUSED).
+      NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND); INVALID_ARGUMENT (INVALID_TEST): a value that is not finite, a
+      truth value that is neither 1 nor 0, value and error both or neither, or parameters that are not the model's;
+      INVALID_ARGUMENT (INVALID_REFERENCE): a uid that is none; INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000
+      results; RESOURCE_EXHAUSTED (LIMIT_EXCEEDED); FAILED_PRECONDITION (MODEL_REMOVED); ABORTED (REQUEST_ID_REUSED).
     """
     ListResults: _grpc.UnaryUnaryMultiCallable[_model_tests_pb2.ListResultsRequest, _model_tests_pb2.ListResultsResponse]
-    """Lists results, newest first.
+    """Lists results, newest first, those on removed models and of deregistered tests too. A part may hold fewer than
+    were asked for.
 
     Errors:
-      NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
+      NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE,
+      INVALID_PAGE_TOKEN).
     """
 
 @_typing.type_check_only
@@ -104,21 +114,23 @@ class ModelTestServiceAsyncStub(ModelTestServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     RegisterTest: _aio.UnaryUnaryMultiCallable[_model_tests_pb2.RegisterTestRequest, _model_tests_pb2.RegisterTestResponse]  # type: ignore[assignment]
     """Registers a test for a model, for a model type, or for all models. Models that are added later with the type
-    are tested too. With replace, a test of that name gets the new definition and keeps its uid and its results.
+    are tested too. With replace, a test of that name gets the new definition and keeps its uid and its results:
+    they are judged by the new threshold from then on, and those of another kind, code or arguments are not found by
+    FindResults any more.
 
     Errors:
       ALREADY_EXISTS (TEST_EXISTS): the name is taken and replace is not set; NOT_FOUND (MODEL_NOT_FOUND,
-      TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); INVALID_ARGUMENT (INVALID_NAME, INVALID_TEST);
-      ABORTED (REQUEST_ID_REUSED).
+      TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE,
+      INVALID_METADATA, INVALID_TEST); ABORTED (REQUEST_ID_REUSED).
     """
     GetTest: _aio.UnaryUnaryMultiCallable[_model_tests_pb2.GetTestRequest, _model_tests_pb2.GetTestResponse]  # type: ignore[assignment]
     """Describes one test, a deregistered one too if it is named by uid.
 
     Errors:
-      NOT_FOUND (TEST_NOT_FOUND).
+      NOT_FOUND (TEST_NOT_FOUND); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE).
     """
     ListTests: _aio.UnaryUnaryMultiCallable[_model_tests_pb2.ListTestsRequest, _model_tests_pb2.ListTestsResponse]  # type: ignore[assignment]
-    """Lists registered tests, by name.
+    """Lists registered tests, by name. A part may hold fewer than were asked for.
 
     Errors:
       INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
@@ -127,35 +139,43 @@ class ModelTestServiceAsyncStub(ModelTestServiceStub):
     """Deregisters a test. Its results stay; its name may be given again, to another test.
 
     Errors:
-      NOT_FOUND (TEST_NOT_FOUND); ABORTED (REQUEST_ID_REUSED).
+      NOT_FOUND (TEST_NOT_FOUND); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE); ABORTED (REQUEST_ID_REUSED).
     """
     ListApplicableTests: _aio.UnaryStreamMultiCallable[_model_tests_pb2.ListApplicableTestsRequest, _model_tests_pb2.ListApplicableTestsResponse]  # type: ignore[assignment]
     """Streams which tests apply to which of some models: those for the model, for its type, and for all. Models
-    come in the order of the request, tests by name; removed models are left out.
+    come in the order of the request, each once, tests by name; removed models are left out. Models are named by
+    uid most cheaply.
 
     Errors:
-      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 10,000 models.
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 10,000 models, or a
+      pattern of more than 1,000 characters; INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE).
     """
     FindResults: _aio.UnaryUnaryMultiCallable[_model_tests_pb2.FindResultsRequest, _model_tests_pb2.FindResultsResponse]  # type: ignore[assignment]
     """Finds results that need not be found again: the newest with a value, for each key that has one, where test,
     code, inputs and parameters agree.
 
     Errors:
-      INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 keys.
+      INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 keys; INVALID_ARGUMENT (INVALID_REFERENCE): a key whose
+      test_uid is none.
     """
     RecordResults: _aio.UnaryUnaryMultiCallable[_model_tests_pb2.RecordResultsRequest, _model_tests_pb2.RecordResultsResponse]  # type: ignore[assignment]
-    """Records results, at most 1,000, all or none. The server judges each value by the test's direction and
-    threshold.
+    """Records results, at most 1,000 in at most 1 MiB, all or none. Values are kept and judgements are not: whenever a
+    result is told, it is judged by the direction and threshold that its test has then. A deregistered test takes
+    results still, since it may have been running.
 
     Errors:
-      NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND); INVALID_ARGUMENT (INVALID_TEST): a value that is not finite,
-      or neither value nor error; FAILED_PRECONDITION (MODEL_REMOVED); ABORTED (REQUEST_ID_REUSED).
+      NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND); INVALID_ARGUMENT (INVALID_TEST): a value that is not finite, a
+      truth value that is neither 1 nor 0, value and error both or neither, or parameters that are not the model's;
+      INVALID_ARGUMENT (INVALID_REFERENCE): a uid that is none; INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000
+      results; RESOURCE_EXHAUSTED (LIMIT_EXCEEDED); FAILED_PRECONDITION (MODEL_REMOVED); ABORTED (REQUEST_ID_REUSED).
     """
     ListResults: _aio.UnaryUnaryMultiCallable[_model_tests_pb2.ListResultsRequest, _model_tests_pb2.ListResultsResponse]  # type: ignore[assignment]
-    """Lists results, newest first.
+    """Lists results, newest first, those on removed models and of deregistered tests too. A part may hold fewer than
+    were asked for.
 
     Errors:
-      NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
+      NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE,
+      INVALID_PAGE_TOKEN).
     """
 
 class ModelTestServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -172,12 +192,14 @@ class ModelTestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_tests_pb2.RegisterTestResponse, _abc.Awaitable[_model_tests_pb2.RegisterTestResponse]]:
         """Registers a test for a model, for a model type, or for all models. Models that are added later with the type
-        are tested too. With replace, a test of that name gets the new definition and keeps its uid and its results.
+        are tested too. With replace, a test of that name gets the new definition and keeps its uid and its results:
+        they are judged by the new threshold from then on, and those of another kind, code or arguments are not found by
+        FindResults any more.
 
         Errors:
           ALREADY_EXISTS (TEST_EXISTS): the name is taken and replace is not set; NOT_FOUND (MODEL_NOT_FOUND,
-          TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); INVALID_ARGUMENT (INVALID_NAME, INVALID_TEST);
-          ABORTED (REQUEST_ID_REUSED).
+          TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE,
+          INVALID_METADATA, INVALID_TEST); ABORTED (REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -189,7 +211,7 @@ class ModelTestServiceServicer(metaclass=_abc_1.ABCMeta):
         """Describes one test, a deregistered one too if it is named by uid.
 
         Errors:
-          NOT_FOUND (TEST_NOT_FOUND).
+          NOT_FOUND (TEST_NOT_FOUND); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE).
         """
 
     @_abc_1.abstractmethod
@@ -198,7 +220,7 @@ class ModelTestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_tests_pb2.ListTestsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_tests_pb2.ListTestsResponse, _abc.Awaitable[_model_tests_pb2.ListTestsResponse]]:
-        """Lists registered tests, by name.
+        """Lists registered tests, by name. A part may hold fewer than were asked for.
 
         Errors:
           INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
@@ -213,7 +235,7 @@ class ModelTestServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deregisters a test. Its results stay; its name may be given again, to another test.
 
         Errors:
-          NOT_FOUND (TEST_NOT_FOUND); ABORTED (REQUEST_ID_REUSED).
+          NOT_FOUND (TEST_NOT_FOUND); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE); ABORTED (REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -223,10 +245,12 @@ class ModelTestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_model_tests_pb2.ListApplicableTestsResponse], _abc.AsyncIterator[_model_tests_pb2.ListApplicableTestsResponse]]:
         """Streams which tests apply to which of some models: those for the model, for its type, and for all. Models
-        come in the order of the request, tests by name; removed models are left out.
+        come in the order of the request, each once, tests by name; removed models are left out. Models are named by
+        uid most cheaply.
 
         Errors:
-          NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 10,000 models.
+          NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_ARGUMENT): more than 10,000 models, or a
+          pattern of more than 1,000 characters; INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE).
         """
 
     @_abc_1.abstractmethod
@@ -239,7 +263,8 @@ class ModelTestServiceServicer(metaclass=_abc_1.ABCMeta):
         code, inputs and parameters agree.
 
         Errors:
-          INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 keys.
+          INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000 keys; INVALID_ARGUMENT (INVALID_REFERENCE): a key whose
+          test_uid is none.
         """
 
     @_abc_1.abstractmethod
@@ -248,12 +273,15 @@ class ModelTestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_tests_pb2.RecordResultsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_tests_pb2.RecordResultsResponse, _abc.Awaitable[_model_tests_pb2.RecordResultsResponse]]:
-        """Records results, at most 1,000, all or none. The server judges each value by the test's direction and
-        threshold.
+        """Records results, at most 1,000 in at most 1 MiB, all or none. Values are kept and judgements are not: whenever a
+        result is told, it is judged by the direction and threshold that its test has then. A deregistered test takes
+        results still, since it may have been running.
 
         Errors:
-          NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND); INVALID_ARGUMENT (INVALID_TEST): a value that is not finite,
-          or neither value nor error; FAILED_PRECONDITION (MODEL_REMOVED); ABORTED (REQUEST_ID_REUSED).
+          NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND); INVALID_ARGUMENT (INVALID_TEST): a value that is not finite, a
+          truth value that is neither 1 nor 0, value and error both or neither, or parameters that are not the model's;
+          INVALID_ARGUMENT (INVALID_REFERENCE): a uid that is none; INVALID_ARGUMENT (INVALID_ARGUMENT): more than 1,000
+          results; RESOURCE_EXHAUSTED (LIMIT_EXCEEDED); FAILED_PRECONDITION (MODEL_REMOVED); ABORTED (REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod
@@ -262,10 +290,12 @@ class ModelTestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_tests_pb2.ListResultsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_tests_pb2.ListResultsResponse, _abc.Awaitable[_model_tests_pb2.ListResultsResponse]]:
-        """Lists results, newest first.
+        """Lists results, newest first, those on removed models and of deregistered tests too. A part may hold fewer than
+        were asked for.
 
         Errors:
-          NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
+          NOT_FOUND (TEST_NOT_FOUND, MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_NAME, INVALID_REFERENCE,
+          INVALID_PAGE_TOKEN).
         """
 
 def add_ModelTestServiceServicer_to_server(servicer: ModelTestServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, TypeAlias
+
+import grpc.aio
+from typing_extensions import override
+
+from mgit_core.inference.kinship import Claim, Kinship
+from mgit_proto.v1 import compare_pb2 as pb
 from mgit_proto.v1 import compare_pb2_grpc
+from mgit_service.servicers import convert
 from mgit_service.use_cases.backend import Backend
+from mgit_service.use_cases.inference.backfill import backfill_sketches
+from mgit_service.use_cases.inference.inferring import InferenceJob, infer_lineage, infer_parents
 
 __all__ = ["CompareServicer"]
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+_KINSHIPS = {kinship: pb.Kinship.Value(f"KINSHIP_{kinship.name}") for kinship in Kinship}
 
 
 class CompareServicer(compare_pb2_grpc.CompareServiceServicer):
@@ -13,3 +29,52 @@ class CompareServicer(compare_pb2_grpc.CompareServiceServicer):
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+
+    @override
+    async def InferParents(
+        self, request: pb.InferParentsRequest, context: Context
+    ) -> pb.InferParentsResponse:
+        job = InferenceJob(min_confidence=request.min_confidence, any_time=request.any_time)
+        found = await infer_parents(self._backend, request.model, job)
+        return pb.InferParentsResponse(claims=map(_claim, found.claims), note=found.note)
+
+    @override
+    async def InferLineage(
+        self, request: pb.InferLineageRequest, context: Context
+    ) -> AsyncIterator[pb.InferLineageResponse]:
+        job = InferenceJob(
+            min_confidence=request.min_confidence,
+            any_time=request.any_time,
+            only_orphans=request.only_orphans,
+        )
+        async with contextlib.aclosing(infer_lineage(self._backend, request.models, job)) as steps:
+            async for step in steps:
+                yield pb.InferLineageResponse(
+                    model=convert.summary_message(step.model),
+                    claims=map(_claim, step.claims),
+                    note=step.note,
+                    done=step.done,
+                    total=step.total,
+                )
+
+    @override
+    async def BackfillSketches(
+        self, request: pb.BackfillSketchesRequest, context: Context
+    ) -> AsyncIterator[pb.BackfillSketchesResponse]:
+        async with contextlib.aclosing(backfill_sketches(self._backend)) as steps:
+            async for done, total in steps:
+                yield pb.BackfillSketchesResponse(done=done, total=total)
+
+
+def _claim(claim: Claim) -> pb.Claim:
+    message = pb.Claim(
+        child=convert.summary_message(claim.child),
+        parent=convert.summary_message(claim.parent),
+        kinship=_KINSHIPS[claim.kinship],
+        weight=claim.weight,
+        confidence=claim.confidence,
+        evidence=claim.evidence,
+    )
+    if claim.relation is not None:
+        message.relation = convert.relation_message(claim.relation)
+    return message

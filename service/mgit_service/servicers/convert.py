@@ -39,6 +39,7 @@ __all__ = [
     "model_message",
     "parent_request",
     "related_message",
+    "relation_message",
     "relation_value",
     "revision_message",
     "summary_message",
@@ -194,6 +195,11 @@ def duplicate_message(group: DuplicateGroup) -> lineage_pb2.DuplicateGroup:
     return lineage_pb2.DuplicateGroup(
         parameters_digest=group.digest, models=[summary_message(model) for model in group.models]
     )
+
+
+def relation_message(relation: Relation) -> types_pb2.Relation.ValueType:
+    """The number of a relation."""
+    return _RELATIONS[relation]
 
 
 def relation_value(number: types_pb2.Relation.ValueType) -> Relation | None:

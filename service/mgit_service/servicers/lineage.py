@@ -14,10 +14,14 @@ from mgit_core.ports.graph import Page
 from mgit_proto.v1 import lineage_pb2 as pb
 from mgit_proto.v1 import lineage_pb2_grpc
 from mgit_service.servicers import convert
+from mgit_service.servicers.facts import facts_answers
 from mgit_service.servicers.paging import PagedList
 from mgit_service.servicers.requests import request_key
+from mgit_service.servicers.walks import walk_answer, walk_question
 from mgit_service.use_cases.backend import Backend
 from mgit_service.use_cases.lineage import catalog, edges, traversal
+from mgit_service.use_cases.lineage.facts import describe_models
+from mgit_service.use_cases.lineage.walking import walk_models
 from mgit_service.use_cases.references import find_model
 
 __all__ = ["LineageServicer"]
@@ -150,7 +154,18 @@ class LineageServicer(lineage_pb2_grpc.LineageServiceServicer):
             yield pb.GetLineageResponse(edges=[convert.edge_message(edge) for edge in part])
         for revisions in _slices(graph.revisions):
             yield pb.GetLineageResponse(revisions=[convert.revision_message(edge) for edge in revisions])
+        if request.with_facts:
+            described = describe_models(self._lineage, [model.uid for model in graph.models])
+            async for answer in facts_answers(described):
+                yield answer
         yield pb.GetLineageResponse(truncated=graph.is_truncated)
+
+    @override
+    async def WalkModels(
+        self, request: pb.WalkModelsRequest, context: Context
+    ) -> AsyncIterator[pb.WalkModelsResponse]:
+        async for part, is_truncated in walk_models(self._lineage, walk_question(request)):
+            yield walk_answer(part, is_truncated=is_truncated)
 
     @override
     async def FindMergeBases(

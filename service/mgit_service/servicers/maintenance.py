@@ -17,6 +17,7 @@ from mgit_service.health import Watch
 from mgit_service.servicers import convert
 from mgit_service.use_cases.backend import Backend
 from mgit_service.use_cases.maintenance import statistics
+from mgit_service.use_cases.maintenance.examining import ExaminedCheck, examine_graph
 from mgit_service.use_cases.maintenance.fsck.checking import Checked, check_store
 from mgit_service.use_cases.maintenance.fsck.findings import StoreProblem
 from mgit_service.use_cases.maintenance.gc.collection import (
@@ -140,6 +141,15 @@ class MaintenanceServicer(maintenance_pb2_grpc.MaintenanceServiceServicer):
                 else:
                     yield pb.CheckStoreResponse(result=_checked(step))
 
+    @override
+    async def ExamineGraph(
+        self, request: pb.ExamineGraphRequest, context: Context
+    ) -> AsyncIterator[pb.ExamineGraphResponse]:
+        checks = examine_graph(self._backend.lineage, max_problems=request.max_problems)
+        async with contextlib.aclosing(checks):
+            async for check in checks:
+                yield _examined(check)
+
 
 def _at_least(field: str, value: int, least: int) -> int:
     if value < least:
@@ -180,6 +190,21 @@ def _problem(problem: StoreProblem) -> pb.StoreProblem:
         subject=problem.subject,
         models=problem.models,
         repaired=problem.repaired,
+    )
+
+
+def _examined(check: ExaminedCheck) -> pb.ExamineGraphResponse:
+    result = check.result
+    return pb.ExamineGraphResponse(
+        check=result.name,
+        description=result.description,
+        problems=[
+            pb.GraphProblem(check=result.name, message=problem.message, subjects=problem.subjects)
+            for problem in result.problems
+        ],
+        truncated=result.is_truncated,
+        done=check.done,
+        total=check.total,
     )
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from mgit_core.errors import (
+    AlreadyExistsError,
     ConflictError,
     ErrorReason,
     FailedPreconditionError,
@@ -13,7 +14,8 @@ from mgit_core.errors import (
     MGitError,
     NotFoundError,
 )
-from mgit_core.lineage import ModelCommit
+from mgit_core.lineage import ModelCommit, ModelState, ModelSummary
+from mgit_core.model_tests import ModelTestResult
 from mgit_core.ports.graph import Lease, Page
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "check_batch",
     "check_both_empty",
     "check_bound",
+    "check_present",
     "check_still_bound",
+    "check_tested_parameters",
     "cycle",
     "edge_not_found",
     "lease_lost",
@@ -30,6 +34,8 @@ __all__ = [
     "other_case",
     "parent_not_found",
     "tag_not_found",
+    "test_exists",
+    "test_not_found",
     "version_after",
 ]
 
@@ -53,6 +59,28 @@ def parent_not_found(uid: str) -> MGitError:
 def tag_not_found(name: str | None, tag: str) -> MGitError:
     """The error for a tag that is not there."""
     return NotFoundError(ErrorReason.TAG_NOT_FOUND, f"{name} has no tag {tag!r}.", name=name, tag=tag)
+
+
+def test_not_found(name_or_uid: str) -> MGitError:
+    """The error for a model test that is not there.
+
+    Args:
+        name_or_uid: A name, or a uid behind ``@``.
+    """
+    return NotFoundError(ErrorReason.TEST_NOT_FOUND, f"There is no test {name_or_uid}.", test=name_or_uid)
+
+
+def test_exists(name: str) -> MGitError:
+    """The error for the name of a registered test.
+
+    Args:
+        name: As it was registered.
+    """
+    return AlreadyExistsError(
+        ErrorReason.TEST_EXISTS,
+        f"There is a test {name} already; replace its definition, or choose another name.",
+        test=name,
+    )
 
 
 def edge_not_found(child_uid: str, parent_uid: str) -> MGitError:
@@ -137,6 +165,37 @@ def check_batch(commits: Sequence[ModelCommit]) -> None:
                 ErrorReason.INVALID_ARGUMENT, f"A parent of {commit.name} is named twice with one relation."
             )
         later.discard(commit.uid)
+
+
+def check_present(model: ModelSummary) -> None:
+    """Refuse a tombstone.
+
+    Raises:
+        FailedPreconditionError: MODEL_REMOVED.
+    """
+    if model.state is ModelState.REMOVED:
+        raise FailedPreconditionError(
+            ErrorReason.MODEL_REMOVED, f"Model {model.ref} was removed.", uid=model.uid
+        )
+
+
+def check_tested_parameters(result: ModelTestResult, model_digest: str) -> None:
+    """Refuse a result on other parameters than its model's.
+
+    Args:
+        result: A new result.
+        model_digest: Digest of the parameter set of its model, as hexadecimal text.
+
+    Raises:
+        InvalidArgumentError: INVALID_TEST.
+    """
+    found = result.key.parameters_digest.hex()
+    if found != model_digest:
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_TEST,
+            f"Model @{result.model_uid} has the parameters {model_digest[:12]}; the result is on {found[:12]}.",
+            uid=result.model_uid,
+        )
 
 
 def version_after(page: Page) -> int | None:

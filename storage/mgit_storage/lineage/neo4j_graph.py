@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from mgit_core.ports.graph import Lineage
+from mgit_storage.lineage.audit import Neo4jAuditQueries
 from mgit_storage.lineage.binding import Neo4jStoreBinding
+from mgit_storage.lineage.bugs import Neo4jBugs
 from mgit_storage.lineage.content import Neo4jContentQueries
 from mgit_storage.lineage.edges import Neo4jEdges
+from mgit_storage.lineage.facts import Neo4jFacts
+from mgit_storage.lineage.graph_checks import Neo4jGraphChecks
 from mgit_storage.lineage.leases import Neo4jLeases
+from mgit_storage.lineage.model_tests import Neo4jModelTests
 from mgit_storage.lineage.models import Neo4jModels
 from mgit_storage.lineage.session import GraphSession
 from mgit_storage.lineage.sketches import Neo4jSketches
@@ -27,4 +32,9 @@ def open_graph(session: GraphSession, *, is_warmed: bool) -> Lineage:
         binding=Neo4jStoreBinding(session, is_warmed=is_warmed),
         leases=Neo4jLeases(session),
         sketches=Neo4jSketches(session),
+        facts=Neo4jFacts(session),
+        bugs=Neo4jBugs(session),
+        model_tests=Neo4jModelTests(session),
+        audit=Neo4jAuditQueries(session),
+        graph_checks=Neo4jGraphChecks(session),
     )

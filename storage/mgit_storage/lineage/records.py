@@ -30,11 +30,14 @@ __all__ = [
     "edge_from_row",
     "edge_properties",
     "edge_type",
+    "metadata_of",
     "model_from_row",
     "model_properties",
+    "moment_of",
     "parameter_properties",
     "parameter_set_from_row",
     "plain",
+    "relation_of",
     "summary_from_row",
     "summary_row",
     "tensor_rows",
@@ -52,7 +55,9 @@ def plain(value: Any) -> Any:
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [plain(inner) for inner in value]
-    return _moment(value).isoformat() if hasattr(value, "to_native") or isinstance(value, datetime) else value
+    return (
+        moment_of(value).isoformat() if hasattr(value, "to_native") or isinstance(value, datetime) else value
+    )
 
 
 def edge_type(relation: Relation) -> str:
@@ -60,11 +65,12 @@ def edge_type(relation: Relation) -> str:
     return f"{relation.name}_FROM"
 
 
-def _relation(type_name: str) -> Relation:
+def relation_of(type_name: str) -> Relation:
+    """The relation of a relationship type."""
     return Relation[type_name.removesuffix("_FROM")]
 
 
-def _moment(value: Any) -> datetime:
+def moment_of(value: Any) -> datetime:
     """A time as a query, the driver or an answer gives it, as UTC.
 
     Most queries give microseconds since 1970, which costs a tenth of a time of the driver's own.
@@ -84,7 +90,7 @@ def summary_from_row(row: Row) -> ModelSummary:
         name=row["name"],
         version=row["version"],
         state=ModelState(row["state"]),
-        created_at=_moment(row["created_at"]),
+        created_at=moment_of(row["created_at"]),
     )
 
 
@@ -98,12 +104,12 @@ def edge_from_row(row: Row) -> ProvenanceEdge:
     return ProvenanceEdge(
         child_uid=row["child_uid"],
         parent_uid=row["parent_uid"],
-        relation=_relation(row["relation"]),
+        relation=relation_of(row["relation"]),
         position=row["position"],
         weight=row.get("weight"),
         origin=EdgeOrigin(row["origin"]),
         confidence=row.get("confidence"),
-        created_at=_moment(row["created_at"]),
+        created_at=moment_of(row["created_at"]),
     )
 
 
@@ -165,9 +171,6 @@ def model_from_row(row: Row) -> Model:
     """A model from a row of one of the describing queries."""
     model = row["model"]
     summary = summary_from_row(model)
-    metadata: dict[str, MetadataValue] = {
-        key.removeprefix(_METADATA): value for key, value in model.items() if key.startswith(_METADATA)
-    }
     return Model(
         uid=summary.uid,
         name=summary.name,
@@ -175,7 +178,7 @@ def model_from_row(row: Row) -> Model:
         state=summary.state,
         created_at=summary.created_at,
         type=row["type"],
-        metadata=dict(sorted(metadata.items())),
+        metadata=metadata_of(model),
         parameters=None if row["parameters"] is None else parameter_set_from_row(row["parameters"]),
         files=None if model.get("files") is None else bytes.fromhex(model["files"]),
         files_key=model.get("files_key"),
@@ -187,6 +190,12 @@ def model_from_row(row: Row) -> Model:
         datasets=tuple(Dataset(name=name, version=version) for name, version in row["datasets"]),
         loss=None if model.get("loss") is None else LossRecord.from_json(model["loss"]),
     )
+
+
+def metadata_of(properties: Row) -> dict[str, MetadataValue]:
+    """The metadata among the properties of a model, by key."""
+    found = ((key, value) for key, value in properties.items() if key.startswith(_METADATA))
+    return {key.removeprefix(_METADATA): value for key, value in sorted(found)}
 
 
 def parameter_set_from_row(row: Row) -> ParameterSet:

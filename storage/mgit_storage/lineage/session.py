@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, LiteralString, Self, TypeAlias, TypeVar
 
 import neo4j
@@ -171,6 +172,28 @@ class GraphSession:
                     return await unit(transaction)
                 finally:
                     await transaction.close()
+
+    @contextlib.asynccontextmanager
+    async def question(
+        self, *, timeout_s: float, marks: dict[str, str], fetch_size: int
+    ) -> AsyncGenerator[neo4j.AsyncTransaction]:
+        """A transaction that may only read, and is rolled back in any case.
+
+        Errors of the driver pass as they are: some of them tell what is wrong with the question.
+
+        Args:
+            timeout_s: After which the server ends it, where it looks at the time.
+            marks: Shown with it in the server's list of transactions.
+            fetch_size: Rows that the server sends at once.
+        """
+        async with self._driver.session(
+            database=self._database, default_access_mode=neo4j.READ_ACCESS, fetch_size=fetch_size
+        ) as session:
+            transaction = await session.begin_transaction(metadata=marks, timeout=timeout_s)
+            try:
+                yield transaction
+            finally:
+                await transaction.close()
 
     def _open(self, access: str) -> neo4j.AsyncSession:
         return self._driver.session(database=self._database, default_access_mode=access)

@@ -7,10 +7,13 @@ from typing import LiteralString
 
 from mgit_core.lineage import ModelSummary, ProvenanceEdge, Relation, RevisionEdge
 from mgit_core.ports.graph import RelatedModel, Traversal, TraversalQuery
+from mgit_core.ports.walks import WalkQuery
+from mgit_core.walks.graph import WalkGraph
 from mgit_storage.lineage import checks, records
 from mgit_storage.lineage.cypher import graph as cypher
 from mgit_storage.lineage.cypher import models as model_cypher
 from mgit_storage.lineage.session import GraphSession
+from mgit_storage.lineage.walks import read_walk_graph
 
 __all__ = ["Neo4jTraversal"]
 
@@ -75,6 +78,9 @@ class Neo4jTraversal(Traversal):
             rows = await self._session.rows(cypher.PARENTS_OF, uids=part)
             above.update(rows[0]["uids"])
         return sorted(await self._summaries(common - above), key=lambda model: model.uid)
+
+    async def walk_graph(self, query: WalkQuery) -> WalkGraph:
+        return await read_walk_graph(self._session, query)
 
     async def _with_ancestors(self, uid: str) -> set[str]:
         rows = await self._session.rows(cypher.TRAVERSALS["ancestors", "uids-all"], uid=uid, limit=_NO_BOUND)

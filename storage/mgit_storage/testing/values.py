@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from mgit_core.bugs import Bug, BugSubject
 from mgit_core.digest import Digest, DigestAlgorithm, digest_of
-from mgit_core.lineage import ModelCommit, ParameterSet, ParentLink, Previous, TensorRecord
+from mgit_core.lineage import Model, ModelCommit, ParameterSet, ParentLink, Previous, Relation, TensorRecord
 from mgit_core.loss import LossGuard, LossMethod, LossRecord, LossTensor
 from mgit_core.metric import MetricDirection
+from mgit_core.model_tests import (
+    ModelTest,
+    ModelTestKind,
+    ModelTestOutcome,
+    ModelTestResult,
+    ModelTestScope,
+    ResultKey,
+    make_result_uid,
+)
 from mgit_core.names import make_uid
 
-__all__ = ["fresh_uid", "make_commit", "make_loss", "make_tensors"]
+__all__ = [
+    "fresh_uid",
+    "make_bug",
+    "make_commit",
+    "make_loss",
+    "make_model_test",
+    "make_result",
+    "make_tensors",
+]
+
+_SOME_DAY = datetime(2026, 3, 1, 12, 30, 15, 123_456, tzinfo=UTC)
 
 
 def fresh_uid() -> str:
@@ -89,4 +110,57 @@ def make_loss(base_uid: str) -> LossRecord:
             after=0.1 + 0.2,
         ),
         tensors=(LossTensor(name="layer.\u00e9", step=0.25, largest_error=0.1),),
+    )
+
+
+def make_model_test(
+    name: str, *, model: Model | None = None, type_name: str | None = None, **changed: Any
+) -> ModelTest:
+    """A test of a model, of a type, or of all models, as it is registered; ``changed`` are other fields."""
+    scope = ModelTestScope.ALL if type_name is None else ModelTestScope.TYPE
+    fields: dict[str, Any] = {
+        "uid": fresh_uid(),
+        "name": name,
+        "scope": scope if model is None else ModelTestScope.MODEL,
+        "kind": ModelTestKind.ENTRY_POINT,
+        "code": "checks:accuracy",
+        "metric": "accuracy",
+        "created_at": _SOME_DAY,
+        "updated_at": _SOME_DAY,
+        "model_uid": None if model is None else model.uid,
+        "type": type_name,
+        "threshold": 0.5,
+    }
+    return ModelTest(**{**fields, **changed})
+
+
+def make_result(
+    test: ModelTest, model: Model | ModelCommit, value: float | None, *, at: int = 0, **changed: Any
+) -> ModelTestResult:
+    """A result as it is recorded, of a run that ended ``at`` microseconds after some moment."""
+    run_at = _SOME_DAY + timedelta(microseconds=at)
+    fields: dict[str, Any] = {
+        "key": ResultKey(
+            test_uid=test.uid,
+            code_digest=test.code_digest,
+            inputs_digest=test.inputs_digest,
+            parameters_digest=b"" if model.parameters is None else model.parameters.digest,
+        ),
+        "model_uid": model.uid,
+        "value": value,
+        "is_truth": False,
+        "outcome": ModelTestOutcome.ERROR if value is None else ModelTestOutcome.MEASURED,
+        "error": "it raised" if value is None else "",
+        "run_at": run_at,
+        "seconds": 0.25,
+        "uid": make_result_uid(run_at, os.urandom(8)),
+    }
+    return ModelTestResult(**{**fields, **changed})
+
+
+def make_bug(title: str, *subjects: BugSubject, carried_by: tuple[Relation, ...] = tuple(Relation)) -> Bug:
+    """An open bug of ``subjects`` that was reported now."""
+    now = datetime.now(UTC)
+    return Bug(
+        id=fresh_uid(), title=title, affects=subjects, created_at=now, updated_at=now, carried_by=carried_by
     )

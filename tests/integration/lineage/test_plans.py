@@ -14,12 +14,31 @@ from tests.neo4j_server import TestServer, empty_graph
 
 from mgit_core.similarity import DIMENSIONS
 from mgit_storage.lineage import open_neo4j
-from mgit_storage.lineage.cypher import commit, content, graph, leases, models, schema, sketches
+from mgit_storage.lineage.cypher import (
+    bugs,
+    commit,
+    content,
+    facts,
+    graph,
+    leases,
+    model_tests,
+    models,
+    schema,
+    sketches,
+)
 
 PRUNING = "VarLengthExpand(Pruning,BFS,All)"
 SCANS = {"AllNodesScan", "NodeByLabelScan", "DirectedAllRelationshipsScan"}
 # Whole counts have no key to look up; their comments say so.
 WITHOUT_INDEX = {"COUNTS", "COUNT_NODES", "MIGRATION_LEVEL", "SERVER", "FIRST_CONSTRAINT", "NEAREST_SKETCHES"}
+WITHOUT_INDEX |= {"CREATE_BUG"}
+BUG_WALKS = {
+    "IS_REACHED": bugs.IS_REACHED,
+    "NEWER_VERSIONS": bugs.NEWER_VERSIONS,
+    **{f"COUNT_REACHED-{form}": text for form, text in bugs.COUNT_REACHED.items()},
+    **{f"REACHED_COLUMNS-{form}": text for form, text in bugs.REACHED_COLUMNS.items()},
+    **{f"REACHED_UIDS-{form}": text for form, text in bugs.REACHED_UIDS.items()},
+}
 
 PARAMETERS: dict[str, object] = {
     **dict.fromkeys(("uid", "child_uid", "parent_uid", "newer_uid", "older_uid", "from_uid", "to_uid"), "u"),
@@ -48,6 +67,17 @@ PARAMETERS: dict[str, object] = {
     ],
     "sets": [{"uid": "u", "digest": "d", "properties": {}}],
     "tensors": [{"parameters": "d", "digest": "t", "name": "n", "position": 0}],
+    **dict.fromkeys(("test_uid", "model_uid"), "u"),
+    "model_uids": ["a"],
+    "results": [{"test_uid": "t", "model_uid": "m", "properties": {"uid": "u"}}],
+    "fixed": ["u"],
+    "touched": ["u"],
+    "datasets": [{"name": "d", "version": "1"}],
+    "declared_only": False,
+    "slice": 10,
+    "state": None,
+    "updated_at": None,
+    "keys": [{"test_uid": "t", "code_digest": "c", "inputs_digest": "i", "parameters_digest": "p"}],
 }
 
 
@@ -97,7 +127,7 @@ def _walks() -> dict[str, str]:
         for (direction, form), text in texts.items()
         if hops > 1
     }
-    return {**walks, **some, **near, "reaches": graph.REACHES}
+    return {**walks, **some, **near, **BUG_WALKS, "reaches": graph.REACHES}
 
 
 def _others() -> dict[str, str]:
@@ -106,13 +136,14 @@ def _others() -> dict[str, str]:
 
     found = {
         name: text
-        for module in (models, commit, graph, content, schema, leases, sketches)
+        for module in (models, commit, graph, content, facts, bugs, schema, leases, sketches, model_tests)
         for name, text in texts(module).items()
     }
+    found |= {f"LIST_RESULTS-{form}": text for form, text in model_tests.LIST_RESULTS.items()}
     return {
         name: text
         for name, text in found.items()
-        if isinstance(text, str) and name not in ("TYPES", "REACHES")
+        if isinstance(text, str) and name not in ("TYPES", "REACHES", *BUG_WALKS)
     }
 
 
@@ -137,7 +168,7 @@ def test_a_query_begins_at_an_index(plans: Plans, query: str) -> None:
     "query",
     [
         *("FIND_LATEST", "LIST_VERSIONS", "LIST_LATEST", "ALL_UIDS", "PARAMETER_SETS", "DUPLICATES"),
-        "LACKING_SKETCHES",
+        *("LACKING_SKETCHES", "LIST_TESTS", "LIST_RESULTS-all", "LIST_BUGS", "FIND_BUGS"),
     ],
 )
 def test_a_list_comes_in_the_order_of_its_index(plans: Plans, query: str) -> None:
@@ -159,3 +190,21 @@ def test_counts_of_edges_and_tensors_come_from_the_count_store(plans: Plans) -> 
     operators = plans.operators(content.COUNTS)
     assert "NodeCountFromCountStore" in operators
     assert "RelationshipCountFromCountStore" in operators
+
+
+@pytest.mark.parametrize("walk", [name for name in BUG_WALKS if name != "NEWER_VERSIONS"])
+def test_a_fix_stops_the_walk_itself(plans: Plans, walk: str) -> None:
+    """Fixes and relations are looked at by the step that walks, not filtered from paths that it chose."""
+    with plans.driver.session() as session:
+        plan = session.run(f"EXPLAIN {BUG_WALKS[walk]}", PARAMETERS).consume().plan  # type: ignore[arg-type]
+    left, walked = [plan], ""
+    while left:
+        step = left.pop()
+        assert step is not None
+        left += step.get("children", [])
+        if step["operatorType"].startswith(PRUNING):
+            walked += step["args"]["Details"]
+    text = BUG_WALKS[walk]
+    assert "NOT n IN fixed" in walked, walked
+    for predicate in ("type(r) IN $types", "r.origin"):
+        assert (predicate in walked) == (predicate in text.partition("nodes(p)")[2].partition("RETURN")[0])

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mgit.progress import open_progress
+from mgit.progress import open_count, open_progress
 
 
 def test_a_callback_gets_done_and_total() -> None:
@@ -51,3 +51,21 @@ def test_nothing_is_drawn_elsewhere(monkeypatch: pytest.MonkeyPatch, *, progress
         counter.begin(5)
         counter.add(5)
     assert screen.getvalue() == ""
+
+
+def test_a_callback_gets_pieces_of_work() -> None:
+    told: list[tuple[int, int]] = []
+    with open_count(lambda done, total: told.append((done, total)), "test 2 models", "test") as tell:
+        tell(0, 2)
+        tell(2, 2)
+    assert told == [(0, 2), (2, 2)]
+
+
+def test_pieces_of_work_are_drawn_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mgit.progress.BAR_DELAY_S", 0)
+    for screen in (Terminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", screen)
+        with open_count(True, "test 2 models", "test") as tell:
+            tell(0, 2)
+            tell(1, 2)
+        assert ("test 2 models" in screen.getvalue()) is screen.isatty()

@@ -33,3 +33,9 @@ def test_the_environment_wins_over_a_file(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.delenv("MGIT_TOKEN", raising=False)
     values = process_environment()
     assert (values["MGIT_ADDRESS"], values["MGIT_TOKEN"]) == ("environment:1", "from-file")
+
+
+def test_the_audit_token_is_read_and_not_shown() -> None:
+    settings = read_settings({"MGIT_AUDIT_TOKEN": "secret"})
+    assert (settings.audit_token, settings.token) == ("secret", None)
+    assert "secret" not in repr(settings)

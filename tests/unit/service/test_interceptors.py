@@ -24,6 +24,8 @@ from mgit_service.interceptors import REQUEST_ID_KEY, CallInterceptor
 
 TOKEN = "correct horse"  # noqa: S105 - of these tests
 AUTHORIZED = (("authorization", f"Bearer {TOKEN}"),)
+AUDIT_TOKEN = "battery staple"  # noqa: S105 - of these tests
+AUDITING = (("authorization", f"Bearer {AUDIT_TOKEN}"),)
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
 
@@ -111,21 +113,26 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def serving(binding: FaultyBinding, token: str | None = None) -> AsyncIterator[Server]:
+async def serving(
+    binding: FaultyBinding, token: str | None = None, audit_token: str | None = None
+) -> AsyncIterator[Server]:
     behaviors = Behaviors()
     with ThreadPoolExecutor(1) as threads:
         watch = make_watch(binding, threads)
         await watch.look()
         async with (
-            _started(watch, behaviors, token) as address,
+            _started(watch, behaviors, token, audit_token) as address,
             grpc.aio.insecure_channel(address) as channel,
         ):
             yield Server(channel, address, behaviors)
 
 
 @contextlib.asynccontextmanager
-async def _started(watch: Watch, behaviors: Behaviors, token: str | None) -> AsyncIterator[str]:
-    interceptor = CallInterceptor(watch, None if token is None else SecretStr(token))
+async def _started(
+    watch: Watch, behaviors: Behaviors, token: str | None, audit_token: str | None
+) -> AsyncIterator[str]:
+    secrets = (None if each is None else SecretStr(each) for each in (token, audit_token))
+    interceptor = CallInterceptor(watch, *secrets)
     server = grpc.aio.server(interceptors=[interceptor])
     for service in (
         "mgit.v1.TestService",
@@ -139,6 +146,8 @@ async def _started(watch: Watch, behaviors: Behaviors, token: str | None) -> Asy
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("mgit.v1.MaintenanceService", status),)
     )
+    question = {"Query": grpc.unary_stream_rpc_method_handler(behaviors.unary_stream)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("mgit.v1.AuditService", question),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -354,3 +363,51 @@ async def test_a_cancelled_stream_unwinds_the_behavior_and_is_logged(
 async def test_a_call_that_meets_a_lost_graph_makes_the_watch_look(server: Server) -> None:
     error = await server.error("unary_unary", b"down")
     assert error.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def question_error(server: Server, metadata: tuple[tuple[str, str], ...]) -> str:
+    """The reason with which the auditors' door refuses; empty if it does not."""
+    call = server.channel.unary_stream("/mgit.v1.AuditService/Query")(b"ask", metadata=metadata)
+    try:
+        answers = [answer async for answer in call]
+    except grpc.aio.AioRpcError as error:
+        status = rpc_status.from_call(error)
+        info = error_details_pb2.ErrorInfo()
+        assert any(detail.Unpack(info) for detail in status.details)
+        return info.reason
+    assert answers == [b"first", b"ask"]
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("token", "audit_token", "expected"),
+    [
+        (None, None, ("", "", "", "")),
+        (TOKEN, None, ("TOKEN_MISSING", "", "TOKEN_WRONG", "TOKEN_WRONG")),
+        (None, AUDIT_TOKEN, ("TOKEN_MISSING", "TOKEN_WRONG", "", "TOKEN_WRONG")),
+        (TOKEN, AUDIT_TOKEN, ("TOKEN_MISSING", "", "", "TOKEN_WRONG")),
+    ],
+)
+async def test_the_auditors_door_opens_to_either_token(
+    token: str | None, audit_token: str | None, expected: tuple[str, ...]
+) -> None:
+    wrong = (("authorization", "Bearer wrong"),)
+    async with serving(FaultyBinding(), token, audit_token) as server:
+        found = [await question_error(server, metadata) for metadata in ((), AUTHORIZED, AUDITING, wrong)]
+    assert tuple(found) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_audit_token_opens_no_other_call(kind: str) -> None:
+    async with serving(FaultyBinding(), TOKEN, AUDIT_TOKEN) as server:
+        error = await server.error(kind, b"x", metadata=AUDITING)
+    assert error.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert "nothing else" in error.details()
+
+
+async def test_no_record_shows_an_audit_token(records: Records) -> None:
+    async with serving(FaultyBinding(), TOKEN, AUDIT_TOKEN) as server:
+        assert not await question_error(server, AUDITING)
+        await server.error("unary_unary", b"x", metadata=AUDITING)
+        await records.wait_for(2)
+    assert not [record for record in records.kept if AUDIT_TOKEN in str(record.__dict__)]

@@ -153,3 +153,25 @@ def test_reflection_is_on_by_default_on_loopback_and_by_setting_elsewhere(
 def test_the_upkeep_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings(monkeypatch).upkeep
     assert not settings(monkeypatch, MGIT_UPKEEP="off").upkeep
+
+
+def test_the_auditors_door_is_shut_unless_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not settings(monkeypatch).audit
+    assert settings(monkeypatch, MGIT_AUDIT="on").audit
+    assert not settings(monkeypatch, MGIT_AUDIT="off").audit
+
+
+def test_limits_of_questions_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(monkeypatch, MGIT_AUDIT_SECONDS="1.5", MGIT_AUDIT_ROWS="7", MGIT_AUDIT_BYTES="2000000")
+    assert (found.audit_seconds, found.audit_rows, found.audit_bytes) == (1.5, 7, 2_000_000)
+    with pytest.raises(InvalidArgumentError, match="MGIT_AUDIT_SECONDS"):
+        settings(monkeypatch, MGIT_AUDIT_SECONDS="0")
+
+
+def test_one_token_cannot_be_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(monkeypatch, MGIT_TOKEN=SECRET, MGIT_AUDIT_TOKEN=SECRET)
+    with pytest.raises(InvalidArgumentError, match="must differ") as caught:
+        found.check_secure()
+    assert SECRET not in caught.value.message
+    assert SECRET not in repr(found)
+    settings(monkeypatch, MGIT_AUDIT_TOKEN=f"another {SECRET}").check_secure()

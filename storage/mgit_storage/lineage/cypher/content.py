@@ -57,7 +57,8 @@ RETURN properties(m) AS model, p {.digest, .manifest_key, .size_bytes, .tensor_c
 ORDER BY m.uid
 """
 
-# Sizes of the graph. Index: none; counts, and one pass over the models.
+# Sizes of the graph; tensors that only bugs keep are not counted. Index: none; counts, one pass over the models, and
+# one over the bugs.
 COUNTS: LiteralString = (
     """
 MATCH (m:Model)-[:HAS_PARAMETERS]->(p:ParameterSet)
@@ -66,6 +67,10 @@ RETURN models, logical_bytes,
   COUNT { (:Model)-[:"""
     + TYPES
     + """]->() } AS edges,
-  COUNT { (:Tensor) } AS tensors
+  COUNT { (:Tensor) } - COUNT {
+    MATCH (:Bug)-[:AFFECTS]->(t:Tensor)
+    WHERE NOT EXISTS { (:ParameterSet)-[:HAS_TENSOR]->(t) }
+    RETURN DISTINCT t
+  } AS tensors
 """
 )

@@ -193,7 +193,8 @@ WITH DISTINCT m
 DELETE m
 """
 
-# Deletes a parameter set that no model has, and its tensors that no other set has. Not DETACH, as above.
+# Deletes a parameter set that no model has, and its tensors that no other set has and no bug affects: a bug finds its
+# tensor again when a model brings it back. Not DETACH, as above.
 # Index: parameter_set.
 DELETE_UNUSED_PARAMETERS: LiteralString = """
 MATCH (p:ParameterSet {digest: $digest})
@@ -206,7 +207,7 @@ WITH tensors
 UNWIND tensors AS t
 WITH t
 ORDER BY t.digest
-WHERE NOT EXISTS { (:ParameterSet)-[:HAS_TENSOR]->(t) }
+WHERE NOT EXISTS { (:ParameterSet)-[:HAS_TENSOR]->(t) } AND NOT EXISTS { (:Bug)-[:AFFECTS]->(t) }
 DELETE t
 """
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
+from mgit_core.bugs import Bug, ModelSubject
 from mgit_core.digest import Digest
 from mgit_core.errors import ConflictError, ErrorReason, UnavailableError
 from mgit_core.lineage import (
@@ -18,6 +19,7 @@ from mgit_core.lineage import (
     RequestKey,
     TensorRecord,
 )
+from mgit_core.model_tests import ModelTest, ModelTestResult
 from mgit_core.ports.graph import Lease
 from mgit_storage.lineage import checks
 
@@ -55,6 +57,10 @@ class State:
         tensors: Tensors of each parameter set that a present model has.
         sets: The parameter sets themselves.
         sketches: Vectors by parameter set.
+        tests: Model tests by uid, deregistered ones too.
+        results: Results by uid, without names, models and judgements.
+        measurements: What its test measured, for each result.
+        bugs: Bugs by id, without references and with models as they were.
         requests: Answers by request id.
     """
 
@@ -70,6 +76,10 @@ class State:
     )
     sets: dict[Digest, ParameterSet] = field(default_factory=dict[Digest, ParameterSet])
     sketches: dict[Digest, tuple[float, ...]] = field(default_factory=dict[Digest, tuple[float, ...]])
+    tests: dict[str, ModelTest] = field(default_factory=dict[str, ModelTest])
+    results: dict[str, ModelTestResult] = field(default_factory=dict[str, ModelTestResult])
+    measurements: dict[str, Digest] = field(default_factory=dict[str, Digest])
+    bugs: dict[str, Bug] = field(default_factory=dict[str, Bug])
     requests: dict[str, _Request] = field(default_factory=dict[str, _Request])
 
     def copy(self) -> State:
@@ -83,6 +93,10 @@ class State:
             tensors=dict(self.tensors),
             sets=dict(self.sets),
             sketches=dict(self.sketches),
+            tests=dict(self.tests),
+            results=dict(self.results),
+            measurements=dict(self.measurements),
+            bugs=dict(self.bugs),
             requests=dict(self.requests),
         )
 
@@ -125,15 +139,24 @@ class State:
         return sorted(found, key=lambda model: model.uid)
 
     def is_touched(self, uid: str) -> bool:
-        """Whether an edge leads to or from the model, or a tag to it."""
+        """Whether an edge leads to or from the model, or a tag, test, result or bug to it."""
         children = (edge.parent_uid for edges in self.parents.values() for edge in edges)
         return (
             bool(self.parents.get(uid))
             or uid in self.revisions
             or uid in self.revisions.values()
             or uid in self.tags.values()
+            or any(test.model_uid == uid for test in self.tests.values())
+            or any(result.model_uid == uid for result in self.results.values())
+            or any(_names(bug, uid) for bug in self.bugs.values())
             or uid in children
         )
+
+
+def _names(bug: Bug, uid: str) -> bool:
+    """Whether the bug affects the model itself, or is fixed in it."""
+    affected = (each.uid for each in bug.affects if isinstance(each, ModelSubject))
+    return uid in affected or any(model.uid == uid for model in bug.fixed_in)
 
 
 def summary_of(model: Model) -> ModelSummary:

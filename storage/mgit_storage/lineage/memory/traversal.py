@@ -13,6 +13,9 @@ from mgit_core.lineage import (
     RevisionEdge,
 )
 from mgit_core.ports.graph import RelatedModel, Traversal, TraversalQuery
+from mgit_core.ports.walks import WalkQuery
+from mgit_core.walks.graph import WalkGraph, WalkModel
+from mgit_core.walks.question import WalkDirection, WalkEdges
 from mgit_storage.lineage.memory.state import MemoryGraph, State, summary_of
 
 __all__ = ["MemoryTraversal"]
@@ -63,6 +66,16 @@ class MemoryTraversal(Traversal):
         above = set[str]().union(*(_with_ancestors(state, uid) - {uid} for uid in common))
         return [summary_of(state.models[uid]) for uid in sorted(common - above)]
 
+    async def walk_graph(self, query: WalkQuery) -> WalkGraph:
+        state = self._graph.state
+        edges = _followed(state, query)
+        uids = _reached(state, query, edges) if query.uids else list(state.models)
+        ids = {uid: number for number, uid in enumerate(uids)}
+        among = [(ids[newer], ids[older]) for newer, older in edges if newer in ids and older in ids]
+        models = [WalkModel.of(state.models[uid]) for uid in uids]
+        newer, older = [one for one, _ in among], [other for _, other in among]
+        return WalkGraph.build(models, range(len(uids)), newer, older)
+
 
 def _neighbors(state: State, direction: Direction, relations: Iterable[Relation]) -> dict[str, list[str]]:
     wanted = frozenset(relations or Relation)
@@ -92,6 +105,39 @@ def _hops(state: State, query: TraversalQuery) -> dict[str, int]:
         frontier = reached
     del hops[query.uid]
     return hops
+
+
+def _followed(state: State, query: WalkQuery) -> list[tuple[str, str]]:
+    """The edges that a walk follows, newer end first."""
+    wanted = frozenset(query.relations or Relation)
+    edges: list[tuple[str, str]] = []
+    if query.edges is not WalkEdges.VERSION:
+        edges += [
+            (edge.child_uid, edge.parent_uid)
+            for parents in state.parents.values()
+            for edge in parents
+            if edge.relation in wanted
+        ]
+    if query.edges is not WalkEdges.PROVENANCE:
+        edges += state.revisions.items()
+    return edges
+
+
+def _reached(state: State, query: WalkQuery, edges: Iterable[tuple[str, str]]) -> list[str]:
+    """The starts and what is within the depth."""
+    steps: dict[str, list[str]] = defaultdict(list)
+    for newer, older in edges:
+        if query.direction is not WalkDirection.DESCENDANTS:
+            steps[newer].append(older)
+        if query.direction is not WalkDirection.ANCESTORS:
+            steps[older].append(newer)
+    level = [state.model(uid).uid for uid in query.uids]
+    found, depth = set(level), 0
+    while level and depth != query.max_depth:
+        reached = {each for uid in level for each in steps.get(uid, ())} - found
+        found |= reached
+        level, depth = list(reached), depth + 1
+    return list(found)
 
 
 def _with_ancestors(state: State, uid: str) -> set[str]:

@@ -63,6 +63,7 @@ def test_a_service_inherits_nothing_of_another_neo4j(tmp_path: Path, monkeypatch
         "MGIT_TOKEN": "t0ken",
         "MGIT_TLS_KEY": "key",
         "MGIT_DIGEST": "sha256",
+        "MGIT_AUDIT": "on",
     }
 
     process = start_service({"NEO4J_URI": "bolt://own"}, inherited, log)
@@ -70,7 +71,7 @@ def test_a_service_inherits_nothing_of_another_neo4j(tmp_path: Path, monkeypatch
         wait_until_serving(process, f"{LOOPBACK}:1", log, heal_timeout_s=1)
 
     told = set(log.read_text(encoding="utf-8").splitlines())
-    assert told >= {"NEO4J_URI=bolt://own", "MGIT_DIGEST=sha256"}
+    assert told >= {"NEO4J_URI=bolt://own", "MGIT_DIGEST=sha256", "MGIT_AUDIT=on"}
     assert not any(line.startswith(("NEO4J_DATABASE", "MGIT_TOKEN", "MGIT_TLS_KEY")) for line in told)
 
 

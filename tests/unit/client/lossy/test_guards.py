@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 
 import mgit
+from mgit.entry_points import user_modules
 from mgit.errors import ErrorReason, InvalidArgumentError
 from mgit.frameworks.arrays import read_arrays
-from mgit.lossy.guards import open_guard, user_modules
+from mgit.lossy.guards import open_guard
 from mgit.lossy.weights import GuardedModel
 from mgit_core.digest import DigestAlgorithm
 from mgit_core.metric import MetricDirection
@@ -154,3 +156,12 @@ def test_a_guard_holds_up_to_its_tolerance_and_no_further() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_value_that_is_not_finite_never_holds(value: float) -> None:
     assert not open_guard(total, BLAKE3).holds(0.5, value, 1e300)
+
+
+@pytest.mark.parametrize(("function", "good", "bad"), [(total, 0.9, 0.8), (half, 0.8, 0.9)])
+def test_a_threshold_that_the_original_kept_is_kept(function: Any, good: float, bad: float) -> None:
+    guard = replace(open_guard(function, BLAKE3), threshold=0.85)
+    assert guard.holds(good, 0.85, 1.0)
+    assert not guard.holds(good, bad, 1.0)
+    # An original that is beyond it already has nothing to keep.
+    assert guard.holds(bad, bad, 0.0)

@@ -1,0 +1,1 @@
+"""Where a model belongs, from weights alone: parents, relation, direction, and how sure that is. Pure."""
