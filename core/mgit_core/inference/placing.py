@@ -153,13 +153,17 @@ def _recognize(family: Family, choice: Choice) -> Finding:
     kinship, reason = _kinship(family, choice.place)
     equal = len(member.pairing.equal)
     evidence = [
-        f"cosine {family.likeness(choice.place):.3f} in the middle of {len(family.model.blocks)} matrices",
+        f"cosine {family.likeness(choice.place):.3f}, the median over {_matrices(len(family.model.blocks))}",
         f"distance {family.distances.to_model(choice.place) ** 0.5:.2g}; {choice.reason}",
         reason,
     ]
     if equal:
         evidence.append(f"{equal} of {len(family.manifest.parameters)} tensors are bit-equal")
     return Finding(key=member.key, kinship=kinship, confidence=choice.confidence, evidence=tuple(evidence))
+
+
+def _matrices(count: int) -> str:
+    return "one matrix" if count == 1 else f"{count} matrices"
 
 
 def _kinship(family: Family, place: int) -> tuple[Kinship, str]:
