@@ -65,4 +65,7 @@ def test_the_services_are_those_of_the_contract() -> None:
         "mgit.v1.LineageService",
         "mgit.v1.ParameterService",
         "mgit.v1.MaintenanceService",
+        "mgit.v1.CompareService",
+        "mgit.v1.ModelTestService",
+        "mgit.v1.AuditService",
     }
