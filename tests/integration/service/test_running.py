@@ -35,7 +35,10 @@ from mgit_proto.v1 import lineage_pb2, maintenance_pb2, parameters_pb2
 
 pytestmark = [pytest.mark.neo4j, pytest.mark.slow]
 
-SERVICES = ["mgit.v1.LineageService", "mgit.v1.ParameterService", "mgit.v1.MaintenanceService"]
+SERVICES = [
+    f"mgit.v1.{name}Service"
+    for name in ("Lineage", "Parameter", "Maintenance", "Compare", "ModelTest", "Audit")
+]
 TOKEN = "correct horse"  # noqa: S105 - of these tests
 
 
@@ -111,7 +114,7 @@ class TestStart:
 
 class TestServing:
     def test_each_service_is_serving(self, service: RunningService) -> None:
-        assert [service.health(name) for name in ("", *SERVICES)] == [SERVING] * 4
+        assert [service.health(name) for name in ("", *SERVICES)] == [SERVING] * 7
 
     def test_status_tells_versions_and_the_store(self, service: RunningService) -> None:
         status = service.status()
