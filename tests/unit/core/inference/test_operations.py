@@ -64,6 +64,16 @@ def test_zeros_are_counted_with_who_has_them() -> None:
     assert back.growth == np.inf
 
 
+@pytest.mark.parametrize("dtype", [np.dtype(np.float16), BFLOAT16, np.dtype(ml_dtypes.float8_e5m2)])
+def test_without_zeros_models_agree_if_all_items_do(dtype: np.dtype[np.generic]) -> None:
+    narrow = cast({"w": np.arange(1, 1_000).reshape(27, 37) / 256}, dtype)
+    wide = cast(narrow, np.dtype(np.float32))
+    found = compare_zeros(sampled(wide), sampled(narrow), ["w"])
+    assert (found.own, found.relative, found.kept, found.is_exact, found.growth) == (0, 0, 1, True, 0)
+    wide["w"][20, 30] += 1
+    assert not compare_zeros(sampled(wide), sampled(narrow), ["w"]).is_exact
+
+
 def test_what_grew_from_zero_is_as_small_as_what_training_moved() -> None:
     base = body(1)
     sparse = {name: np.where(np.abs(array) > 0.1, array, 0) for name, array in base.items()}
