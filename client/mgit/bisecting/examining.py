@@ -11,8 +11,8 @@ from mgit.connection import Connection
 from mgit.model import Model
 from mgit.model_tests import ModelTests
 from mgit.running import ModelTestPair, ModelTestRun, ModelTestRunner, RunOptions
-from mgit.running.messages import read_result, write_key
 from mgit.running.preparing import Preparation, PreparedPair
+from mgit.running.sweep import find_results
 from mgit.values import ModelSummary
 from mgit.wire import read_summary
 from mgit_core.bisect import BisectVerdict
@@ -29,7 +29,6 @@ from mgit_proto.v1 import model_tests_pb2
 __all__ = ["Examiner", "FunctionExaminer", "ModelTestExaminer", "open_examiner"]
 
 _MOST_MODELS = 10_000
-_MOST_KEYS = 1_000
 _VERDICTS = {
     ModelTestOutcome.PASSED: BisectVerdict.GOOD,
     ModelTestOutcome.FAILED: BisectVerdict.BAD,
@@ -102,14 +101,8 @@ class ModelTestExaminer:
             InvalidArgumentError: INVALID_TEST: a value cannot be judged.
         """
         pairs = [self._prepare(pair) for pair in self._pair(models)]
-        found: list[BisectFinding] = []
-        for start in range(0, len(pairs), _MOST_KEYS):
-            part = pairs[start : start + _MOST_KEYS]
-            request = model_tests_pb2.FindResultsRequest(keys=[write_key(pair.key) for pair in part])
-            answer = self._connection.call(self._connection.model_tests.FindResults, request)
-            known = {result.key: result for result in map(read_result, answer.results)}
-            found += [self._read(pair.reuse(known[pair.key])) for pair in part if pair.key in known]
-        return found
+        known = find_results(self._connection, [pair.key for pair in pairs])
+        return [self._read(pair.reuse(known[pair.key])) for pair in pairs if pair.key in known]
 
     def examine(self, model: ModelSummary) -> BisectFinding:
         """What the test says.

@@ -23,10 +23,10 @@ from mgit.running.recording import Recorder
 from mgit.running.runs import ModelTestPair, ModelTestRun, RunOptions
 from mgit.values import ModelReference, reference_of
 from mgit.wire import read_summary
-from mgit_core.model_tests import ModelTest
+from mgit_core.model_tests import ModelTest, ModelTestResult, ResultKey
 from mgit_proto.v1 import model_tests_pb2
 
-__all__ = ["ModelTestRunner", "plan_tests", "run_tests"]
+__all__ = ["ModelTestRunner", "find_results", "plan_tests", "run_tests"]
 
 _MOST_MODELS = 10_000
 _MOST_KEYS = 1_000
@@ -63,6 +63,16 @@ def plan_tests(
                 for uid in each.test_uids
             ]
     return pairs
+
+
+def find_results(connection: Connection, keys: Sequence[ResultKey]) -> dict[ResultKey, ModelTestResult]:
+    """The results that are known, by key; each may be that of another model of equal parameters."""
+    found: dict[ResultKey, ModelTestResult] = {}
+    for start in range(0, len(keys), _MOST_KEYS):
+        request = model_tests_pb2.FindResultsRequest(keys=map(write_key, keys[start : start + _MOST_KEYS]))
+        answer = connection.call(connection.model_tests.FindResults, request)
+        found |= {result.key: result for result in map(read_result, answer.results)}
+    return found
 
 
 def run_tests(
@@ -123,9 +133,7 @@ class ModelTestRunner:
 
     def _find_known(self, pairs: Sequence[PreparedPair]) -> dict[int, ModelTestRun]:
         """Runs for the pairs whose result is known, by position."""
-        request = model_tests_pb2.FindResultsRequest(keys=[write_key(pair.key) for pair in pairs])
-        answer = self._connection.call(self._connection.model_tests.FindResults, request)
-        found = {result.key: result for result in map(read_result, answer.results)}
+        found = find_results(self._connection, [pair.key for pair in pairs])
         runs = {
             position: pair.reuse(found[pair.key]) for position, pair in enumerate(pairs) if pair.key in found
         }
