@@ -24,7 +24,9 @@ from mgit_core.errors import (
 )
 from mgit_proto.v1 import (
     audit_pb2_grpc,
+    cascade_pb2_grpc,
     compare_pb2_grpc,
+    exchange_pb2_grpc,
     lineage_pb2_grpc,
     maintenance_pb2_grpc,
     model_tests_pb2_grpc,
@@ -50,6 +52,8 @@ _SERVICE_CONFIG = {
                 {"service": "mgit.v1.ModelTestService"},
                 {"service": "mgit.v1.AuditService"},
                 {"service": "mgit.v1.CompareService"},
+                {"service": "mgit.v1.CascadeService"},
+                {"service": "mgit.v1.ExchangeService"},
             ],
             "retryPolicy": {
                 "maxAttempts": _RETRIES,
@@ -116,6 +120,8 @@ class Connection:
         self.model_tests = model_tests_pb2_grpc.ModelTestServiceStub(self._channel)
         self.audit = audit_pb2_grpc.AuditServiceStub(self._channel)
         self.compare = compare_pb2_grpc.CompareServiceStub(self._channel)
+        self.cascades = cascade_pb2_grpc.CascadeServiceStub(self._channel)
+        self.exchange = exchange_pb2_grpc.ExchangeServiceStub(self._channel)
         self._metadata = (("authorization", f"Bearer {endpoint.token}"),) if endpoint.token else ()
         self._lock = threading.Lock()
         self._is_closed = False

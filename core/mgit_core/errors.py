@@ -58,11 +58,16 @@ class ErrorReason(enum.StrEnum):
     TEST_NOT_FOUND = "TEST_NOT_FOUND"
     BUG_NOT_FOUND = "BUG_NOT_FOUND"
     DATASET_NOT_FOUND = "DATASET_NOT_FOUND"
+    CASCADE_NOT_FOUND = "CASCADE_NOT_FOUND"
+    LAYER_GRAPH_NOT_FOUND = "LAYER_GRAPH_NOT_FOUND"
+    REMOTE_NOT_FOUND = "REMOTE_NOT_FOUND"
     # AlreadyExistsError
     OBJECT_EXISTS = "OBJECT_EXISTS"
     EDGE_EXISTS = "EDGE_EXISTS"
     PATH_EXISTS = "PATH_EXISTS"
     TEST_EXISTS = "TEST_EXISTS"
+    NAME_TAKEN = "NAME_TAKEN"
+    REMOTE_EXISTS = "REMOTE_EXISTS"
     # ConflictError
     TAG_MOVED = "TAG_MOVED"
     CYCLE = "CYCLE"
@@ -70,6 +75,11 @@ class ErrorReason(enum.StrEnum):
     PREVIOUS_MISMATCH = "PREVIOUS_MISMATCH"
     MAINTENANCE_BUSY = "MAINTENANCE_BUSY"
     LEASE_LOST = "LEASE_LOST"
+    CASCADE_OVERLAP = "CASCADE_OVERLAP"
+    CASCADE_ENDED = "CASCADE_ENDED"
+    CASCADE_UNFINISHED = "CASCADE_UNFINISHED"
+    STEP_LEASE_LOST = "STEP_LEASE_LOST"
+    PUSH_REFUSED = "PUSH_REFUSED"
     # InvalidArgumentError
     INVALID_NAME = "INVALID_NAME"
     INVALID_REFERENCE = "INVALID_REFERENCE"
@@ -89,6 +99,10 @@ class ErrorReason(enum.StrEnum):
     INVALID_TEST = "INVALID_TEST"
     INVALID_BUG = "INVALID_BUG"
     INVALID_STATEMENT = "INVALID_STATEMENT"
+    INVALID_CREATION = "INVALID_CREATION"
+    INVALID_LAYER_GRAPH = "INVALID_LAYER_GRAPH"
+    INVALID_CASCADE = "INVALID_CASCADE"
+    INVALID_REMOTE = "INVALID_REMOTE"
     # FailedPreconditionError
     STORE_MISMATCH = "STORE_MISMATCH"
     MODEL_REMOVED = "MODEL_REMOVED"
@@ -106,12 +120,24 @@ class ErrorReason(enum.StrEnum):
     TEST_INPUTS_CHANGED = "TEST_INPUTS_CHANGED"
     TEST_NOT_TRUSTED = "TEST_NOT_TRUSTED"
     NOTHING_TO_BISECT = "NOTHING_TO_BISECT"
+    NOT_A_REVISION = "NOT_A_REVISION"
+    NO_MERGE_BASE = "NO_MERGE_BASE"
+    MERGE_BASE_AMBIGUOUS = "MERGE_BASE_AMBIGUOUS"
+    MODELS_UNLIKE = "MODELS_UNLIKE"
+    NO_CREATION_FUNCTION = "NO_CREATION_FUNCTION"
+    CREATION_CODE_CHANGED = "CREATION_CODE_CHANGED"
+    CREATION_FAILED = "CREATION_FAILED"
+    MODEL_STAGED = "MODEL_STAGED"
+    PARAMETERS_PROMISED = "PARAMETERS_PROMISED"
+    STORES_UNLIKE = "STORES_UNLIKE"
+    REMOTE_VERSION_UNKNOWN = "REMOTE_VERSION_UNKNOWN"
     # CorruptError
     CHUNK_CORRUPT = "CHUNK_CORRUPT"
     MANIFEST_CORRUPT = "MANIFEST_CORRUPT"
     PACK_CORRUPT = "PACK_CORRUPT"
     INDEX_CORRUPT = "INDEX_CORRUPT"
     UNKNOWN_FORMAT_VERSION = "UNKNOWN_FORMAT_VERSION"
+    MODEL_DIFFERS = "MODEL_DIFFERS"
     # UnavailableError
     NEO4J_UNAVAILABLE = "NEO4J_UNAVAILABLE"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
@@ -232,12 +258,17 @@ _REASONS: dict[type[MGitError], tuple[ErrorReason, ...]] = {
         ErrorReason.TEST_NOT_FOUND,
         ErrorReason.BUG_NOT_FOUND,
         ErrorReason.DATASET_NOT_FOUND,
+        ErrorReason.CASCADE_NOT_FOUND,
+        ErrorReason.LAYER_GRAPH_NOT_FOUND,
+        ErrorReason.REMOTE_NOT_FOUND,
     ),
     AlreadyExistsError: (
         ErrorReason.OBJECT_EXISTS,
         ErrorReason.EDGE_EXISTS,
         ErrorReason.PATH_EXISTS,
         ErrorReason.TEST_EXISTS,
+        ErrorReason.NAME_TAKEN,
+        ErrorReason.REMOTE_EXISTS,
     ),
     ConflictError: (
         ErrorReason.TAG_MOVED,
@@ -246,6 +277,11 @@ _REASONS: dict[type[MGitError], tuple[ErrorReason, ...]] = {
         ErrorReason.PREVIOUS_MISMATCH,
         ErrorReason.MAINTENANCE_BUSY,
         ErrorReason.LEASE_LOST,
+        ErrorReason.CASCADE_OVERLAP,
+        ErrorReason.CASCADE_ENDED,
+        ErrorReason.CASCADE_UNFINISHED,
+        ErrorReason.STEP_LEASE_LOST,
+        ErrorReason.PUSH_REFUSED,
     ),
     InvalidArgumentError: (
         ErrorReason.INVALID_NAME,
@@ -266,6 +302,10 @@ _REASONS: dict[type[MGitError], tuple[ErrorReason, ...]] = {
         ErrorReason.INVALID_TEST,
         ErrorReason.INVALID_BUG,
         ErrorReason.INVALID_STATEMENT,
+        ErrorReason.INVALID_CREATION,
+        ErrorReason.INVALID_LAYER_GRAPH,
+        ErrorReason.INVALID_CASCADE,
+        ErrorReason.INVALID_REMOTE,
     ),
     FailedPreconditionError: (
         ErrorReason.STORE_MISMATCH,
@@ -284,6 +324,17 @@ _REASONS: dict[type[MGitError], tuple[ErrorReason, ...]] = {
         ErrorReason.TEST_INPUTS_CHANGED,
         ErrorReason.TEST_NOT_TRUSTED,
         ErrorReason.NOTHING_TO_BISECT,
+        ErrorReason.NOT_A_REVISION,
+        ErrorReason.NO_MERGE_BASE,
+        ErrorReason.MERGE_BASE_AMBIGUOUS,
+        ErrorReason.MODELS_UNLIKE,
+        ErrorReason.NO_CREATION_FUNCTION,
+        ErrorReason.CREATION_CODE_CHANGED,
+        ErrorReason.CREATION_FAILED,
+        ErrorReason.MODEL_STAGED,
+        ErrorReason.PARAMETERS_PROMISED,
+        ErrorReason.STORES_UNLIKE,
+        ErrorReason.REMOTE_VERSION_UNKNOWN,
     ),
     CorruptError: (
         ErrorReason.CHUNK_CORRUPT,
@@ -291,6 +342,7 @@ _REASONS: dict[type[MGitError], tuple[ErrorReason, ...]] = {
         ErrorReason.PACK_CORRUPT,
         ErrorReason.INDEX_CORRUPT,
         ErrorReason.UNKNOWN_FORMAT_VERSION,
+        ErrorReason.MODEL_DIFFERS,
     ),
     UnavailableError: (
         ErrorReason.NEO4J_UNAVAILABLE,

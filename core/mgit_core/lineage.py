@@ -7,17 +7,15 @@ before it.
 from __future__ import annotations
 
 import enum
-import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
 
+from mgit_core.creation import CreationRecord
 from mgit_core.digest import Digest
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_core.loss import LossRecord
+from mgit_core.metadata import MetadataValue, check_metadata
 
 __all__ = [
     "CommittedModel",
@@ -32,6 +30,7 @@ __all__ = [
     "ParameterSet",
     "ParentLink",
     "Previous",
+    "Promise",
     "ProvenanceEdge",
     "Relation",
     "RequestKey",
@@ -41,11 +40,6 @@ __all__ = [
     "check_metadata",
     "parse_relation",
 ]
-
-MetadataValue: TypeAlias = str | int | float | bool
-
-_METADATA_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
-MAX_METADATA_BYTES = 64 * 1024
 
 
 class Relation(enum.StrEnum):
@@ -75,6 +69,8 @@ class ModelState(enum.StrEnum):
 
     PRESENT = "present"
     REMOVED = "removed"
+    STAGED = "staged"
+    """Made by a cascade or a merge and not published: it has no number, and is named by its uid only."""
 
 
 class Direction(enum.StrEnum):
@@ -132,6 +128,19 @@ class TensorRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """Another store that has chunks which were left there by a partial clone.
+
+    Attributes:
+        store_id: Id of that store.
+        remote: What the user called it, to say where to pull from.
+    """
+
+    store_id: str
+    remote: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterSet:
     """A parameter set as the graph knows it.
 
@@ -140,12 +149,14 @@ class ParameterSet:
         manifest_key: Object key of one stored copy of the manifest.
         size_bytes: Bytes of all tensors.
         tensor_count: Number of parameters.
+        promised_by: Who has the chunks that this store lacks; None for a set that is whole.
     """
 
     digest: Digest
     manifest_key: str
     size_bytes: int
     tensor_count: int
+    promised_by: Promise | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +257,10 @@ class ModelCommit:
         files_bytes: Bytes of attached content.
         epoch: Epoch of the store when the upload was drafted; another epoch now refuses the commit.
         loss: What guarded loss did, checked by ``mgit_core.loss.check_loss``; None for a model added as it is.
+        layer_graph: Digest of the layer graph, if there is one.
+        layer_graph_key: Object key of a stored copy of the layer graph.
+        creation: How it was created, checked by ``mgit_core.creation.check_creation``; None if that is not known.
+        version: The number that it must get, for a copy of another store's model; None for the next one.
     """
 
     uid: str
@@ -263,6 +278,10 @@ class ModelCommit:
     files_key: str | None = None
     files_bytes: int = 0
     loss: LossRecord | None = None
+    layer_graph: Digest | None = None
+    layer_graph_key: str | None = None
+    creation: CreationRecord | None = None
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,7 +291,7 @@ class ModelSummary:
     Attributes:
         uid: UID.
         name: Model name.
-        version: Version number, from 1.
+        version: Version number, from 1; 0 for a staged model.
         state: Whether it can be read.
         created_at: UTC.
     """
@@ -285,8 +304,8 @@ class ModelSummary:
 
     @property
     def ref(self) -> str:
-        """``NAME@VERSION``."""
-        return f"{self.name}@{self.version}"
+        """``NAME@VERSION``, or ``@UID`` for a staged model."""
+        return f"@{self.uid}" if self.state is ModelState.STAGED else f"{self.name}@{self.version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +325,9 @@ class Model(ModelSummary):
         tags: Tags that point to it, sorted.
         datasets: What it was trained on, sorted.
         loss: What guarded loss did; None for a model that was added as it is.
+        layer_graph: Digest of the layer graph, or None.
+        layer_graph_key: Object key of a stored copy of the layer graph, or None.
+        creation: How it was created, or None.
     """
 
     type: str | None = None
@@ -320,6 +342,9 @@ class Model(ModelSummary):
     tags: tuple[str, ...] = ()
     datasets: tuple[Dataset, ...] = ()
     loss: LossRecord | None = None
+    layer_graph: Digest | None = None
+    layer_graph_key: str | None = None
+    creation: CreationRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -351,45 +376,3 @@ class Tag:
     model_name: str
     tag: str
     model: ModelSummary
-
-
-def check_metadata(metadata: Mapping[str, object]) -> dict[str, MetadataValue]:
-    """``metadata`` as a dict, if it may be stored: plain values, named keys, 64 KiB at most as JSON.
-
-    Raises:
-        InvalidArgumentError: INVALID_METADATA.
-    """
-    checked = {key: _check_entry(key, value) for key, value in metadata.items()}
-    size_bytes = len(json.dumps(checked).encode())
-    if size_bytes > MAX_METADATA_BYTES:
-        raise InvalidArgumentError(
-            ErrorReason.INVALID_METADATA,
-            f"Metadata takes at most {MAX_METADATA_BYTES} bytes as JSON; found {size_bytes}.",
-        )
-    return checked
-
-
-def _check_entry(key: str, value: object) -> MetadataValue:
-    if not _METADATA_KEY.fullmatch(key):
-        raise InvalidArgumentError(
-            ErrorReason.INVALID_METADATA,
-            "A metadata key has up to 100 letters, digits, '_', '.' and '-' and starts with a letter or "
-            f"'_'; found {key[:80]!r}.",
-        )
-    is_wide = isinstance(value, int) and not -(2**63) <= value < 2**63
-    if not isinstance(value, str | int | float | bool) or is_wide:
-        raise InvalidArgumentError(
-            ErrorReason.INVALID_METADATA,
-            f"Metadata {key!r} is text, a 64-bit integer, a float or a boolean; found "
-            f"{type(value).__name__}. Write nested values as JSON text.",
-        )
-    if isinstance(value, str) and any(0xD800 <= ord(character) <= 0xDFFF for character in value):
-        raise InvalidArgumentError(
-            ErrorReason.INVALID_METADATA, f"Metadata {key!r} is not text: half a surrogate pair stands in it."
-        )
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InvalidArgumentError(
-            ErrorReason.INVALID_METADATA,
-            f"Metadata {key!r} is {value}, which JSON cannot say; write it as text.",
-        )
-    return value

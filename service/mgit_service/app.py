@@ -29,8 +29,12 @@ from mgit_core.errors import (
 from mgit_proto.v1 import (
     audit_pb2,
     audit_pb2_grpc,
+    cascade_pb2,
+    cascade_pb2_grpc,
     compare_pb2,
     compare_pb2_grpc,
+    exchange_pb2,
+    exchange_pb2_grpc,
     lineage_pb2,
     lineage_pb2_grpc,
     maintenance_pb2,
@@ -44,7 +48,9 @@ from mgit_service.health import ServiceState, Watch, WatchedStore
 from mgit_service.interceptors import CallInterceptor
 from mgit_service.logs import FIELDS
 from mgit_service.servicers.audit import AuditServicer
+from mgit_service.servicers.cascade import CascadeServicer
 from mgit_service.servicers.compare import CompareServicer
+from mgit_service.servicers.exchange import ExchangeServicer
 from mgit_service.servicers.frames import add_parameter_service
 from mgit_service.servicers.lineage import LineageServicer
 from mgit_service.servicers.maintenance import MaintenanceServicer
@@ -68,6 +74,8 @@ SERVICES = tuple(
         (parameters_pb2, "ParameterService"),
         (compare_pb2, "CompareService"),
         (model_tests_pb2, "ModelTestService"),
+        (cascade_pb2, "CascadeService"),
+        (exchange_pb2, "ExchangeService"),
         (audit_pb2, "AuditService"),
         (maintenance_pb2, "MaintenanceService"),
     )
@@ -188,6 +196,8 @@ def _server(settings: ServiceSettings, backend: Backend, watch: Watch, board: He
     add_parameter_service(ParameterServicer(backend), server)
     compare_pb2_grpc.add_CompareServiceServicer_to_server(CompareServicer(backend), server)
     model_tests_pb2_grpc.add_ModelTestServiceServicer_to_server(ModelTestServicer(backend), server)
+    cascade_pb2_grpc.add_CascadeServiceServicer_to_server(CascadeServicer(backend), server)
+    exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(ExchangeServicer(backend), server)
     audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(backend, _audit_limits(settings)), server)
     maintenance_pb2_grpc.add_MaintenanceServiceServicer_to_server(MaintenanceServicer(backend, watch), server)
     health_pb2_grpc.add_HealthServicer_to_server(board, server)

@@ -22,32 +22,34 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from mgit_proto.v1 import diff_pb2 as mgit__proto_dot_v1_dot_diff__pb2
+from mgit_proto.v1 import merge_pb2 as mgit__proto_dot_v1_dot_merge__pb2
 from mgit_proto.v1 import types_pb2 as mgit__proto_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmgit_proto/v1/compare.proto\x12\x07mgit.v1\x1a\x19mgit_proto/v1/types.proto\"\xe2\x01\n\x05\x43laim\x12$\n\x05\x63hild\x18\x01 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12%\n\x06parent\x18\x02 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12!\n\x07kinship\x18\x03 \x01(\x0e\x32\x10.mgit.v1.Kinship\x12#\n\x08relation\x18\x04 \x01(\x0e\x32\x11.mgit.v1.Relation\x12\x13\n\x06weight\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nconfidence\x18\x06 \x01(\x01\x12\x10\n\x08\x65vidence\x18\x07 \x03(\tB\t\n\x07_weight\"N\n\x13InferParentsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0emin_confidence\x18\x02 \x01(\x01\x12\x10\n\x08\x61ny_time\x18\x03 \x01(\x08\"D\n\x14InferParentsResponse\x12\x1e\n\x06\x63laims\x18\x01 \x03(\x0b\x32\x0e.mgit.v1.Claim\x12\x0c\n\x04note\x18\x02 \x01(\t\"e\n\x13InferLineageRequest\x12\x0e\n\x06models\x18\x01 \x03(\t\x12\x16\n\x0emin_confidence\x18\x02 \x01(\x01\x12\x14\n\x0conly_orphans\x18\x03 \x01(\x08\x12\x10\n\x08\x61ny_time\x18\x04 \x01(\x08\"\x87\x01\n\x14InferLineageResponse\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12\x1e\n\x06\x63laims\x18\x02 \x03(\x0b\x32\x0e.mgit.v1.Claim\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x0c\n\x04\x64one\x18\x04 \x01(\x03\x12\r\n\x05total\x18\x05 \x01(\x03\"\x19\n\x17\x42\x61\x63kfillSketchesRequest\"7\n\x18\x42\x61\x63kfillSketchesResponse\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03*\xba\x01\n\x07Kinship\x12\x17\n\x13KINSHIP_UNSPECIFIED\x10\x00\x12\x15\n\x11KINSHIP_FINETUNED\x10\x01\x12\x13\n\x0fKINSHIP_ADAPTED\x10\x02\x12\x12\n\x0eKINSHIP_PRUNED\x10\x03\x12\x10\n\x0cKINSHIP_CAST\x10\x04\x12\x12\n\x0eKINSHIP_MERGED\x10\x05\x12\x19\n\x15KINSHIP_HEAD_REPLACED\x10\x06\x12\x15\n\x11KINSHIP_DUPLICATE\x10\x07\x32\x87\x02\n\x0e\x43ompareService\x12K\n\x0cInferParents\x12\x1c.mgit.v1.InferParentsRequest\x1a\x1d.mgit.v1.InferParentsResponse\x12M\n\x0cInferLineage\x12\x1c.mgit.v1.InferLineageRequest\x1a\x1d.mgit.v1.InferLineageResponse0\x01\x12Y\n\x10\x42\x61\x63kfillSketches\x12 .mgit.v1.BackfillSketchesRequest\x1a!.mgit.v1.BackfillSketchesResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmgit_proto/v1/compare.proto\x12\x07mgit.v1\x1a\x18mgit_proto/v1/diff.proto\x1a\x19mgit_proto/v1/merge.proto\x1a\x19mgit_proto/v1/types.proto\"\xe2\x01\n\x05\x43laim\x12$\n\x05\x63hild\x18\x01 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12%\n\x06parent\x18\x02 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12!\n\x07kinship\x18\x03 \x01(\x0e\x32\x10.mgit.v1.Kinship\x12#\n\x08relation\x18\x04 \x01(\x0e\x32\x11.mgit.v1.Relation\x12\x13\n\x06weight\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nconfidence\x18\x06 \x01(\x01\x12\x10\n\x08\x65vidence\x18\x07 \x03(\tB\t\n\x07_weight\"N\n\x13InferParentsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0emin_confidence\x18\x02 \x01(\x01\x12\x10\n\x08\x61ny_time\x18\x03 \x01(\x08\"D\n\x14InferParentsResponse\x12\x1e\n\x06\x63laims\x18\x01 \x03(\x0b\x32\x0e.mgit.v1.Claim\x12\x0c\n\x04note\x18\x02 \x01(\t\"e\n\x13InferLineageRequest\x12\x0e\n\x06models\x18\x01 \x03(\t\x12\x16\n\x0emin_confidence\x18\x02 \x01(\x01\x12\x14\n\x0conly_orphans\x18\x03 \x01(\x08\x12\x10\n\x08\x61ny_time\x18\x04 \x01(\x08\"\x87\x01\n\x14InferLineageResponse\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12\x1e\n\x06\x63laims\x18\x02 \x03(\x0b\x32\x0e.mgit.v1.Claim\x12\x0c\n\x04note\x18\x03 \x01(\t\x12\x0c\n\x04\x64one\x18\x04 \x01(\x03\x12\r\n\x05total\x18\x05 \x01(\x03\"\x19\n\x17\x42\x61\x63kfillSketchesRequest\"7\n\x18\x42\x61\x63kfillSketchesResponse\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03*\xba\x01\n\x07Kinship\x12\x17\n\x13KINSHIP_UNSPECIFIED\x10\x00\x12\x15\n\x11KINSHIP_FINETUNED\x10\x01\x12\x13\n\x0fKINSHIP_ADAPTED\x10\x02\x12\x12\n\x0eKINSHIP_PRUNED\x10\x03\x12\x10\n\x0cKINSHIP_CAST\x10\x04\x12\x12\n\x0eKINSHIP_MERGED\x10\x05\x12\x19\n\x15KINSHIP_HEAD_REPLACED\x10\x06\x12\x15\n\x11KINSHIP_DUPLICATE\x10\x07\x32\xe6\x03\n\x0e\x43ompareService\x12K\n\x0cInferParents\x12\x1c.mgit.v1.InferParentsRequest\x1a\x1d.mgit.v1.InferParentsResponse\x12M\n\x0cInferLineage\x12\x1c.mgit.v1.InferLineageRequest\x1a\x1d.mgit.v1.InferLineageResponse0\x01\x12Y\n\x10\x42\x61\x63kfillSketches\x12 .mgit.v1.BackfillSketchesRequest\x1a!.mgit.v1.BackfillSketchesResponse0\x01\x12G\n\nDiffModels\x12\x1a.mgit.v1.DiffModelsRequest\x1a\x1b.mgit.v1.DiffModelsResponse0\x01\x12J\n\x0bMergeModels\x12\x1b.mgit.v1.MergeModelsRequest\x1a\x1c.mgit.v1.MergeModelsResponse0\x01\x12H\n\x0b\x44\x65\x63ideMerge\x12\x1b.mgit.v1.DecideMergeRequest\x1a\x1c.mgit.v1.DecideMergeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mgit_proto.v1.compare_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KINSHIP']._serialized_start=772
-  _globals['_KINSHIP']._serialized_end=958
-  _globals['_CLAIM']._serialized_start=68
-  _globals['_CLAIM']._serialized_end=294
-  _globals['_INFERPARENTSREQUEST']._serialized_start=296
-  _globals['_INFERPARENTSREQUEST']._serialized_end=374
-  _globals['_INFERPARENTSRESPONSE']._serialized_start=376
-  _globals['_INFERPARENTSRESPONSE']._serialized_end=444
-  _globals['_INFERLINEAGEREQUEST']._serialized_start=446
-  _globals['_INFERLINEAGEREQUEST']._serialized_end=547
-  _globals['_INFERLINEAGERESPONSE']._serialized_start=550
-  _globals['_INFERLINEAGERESPONSE']._serialized_end=685
-  _globals['_BACKFILLSKETCHESREQUEST']._serialized_start=687
-  _globals['_BACKFILLSKETCHESREQUEST']._serialized_end=712
-  _globals['_BACKFILLSKETCHESRESPONSE']._serialized_start=714
-  _globals['_BACKFILLSKETCHESRESPONSE']._serialized_end=769
-  _globals['_COMPARESERVICE']._serialized_start=961
-  _globals['_COMPARESERVICE']._serialized_end=1224
+  _globals['_KINSHIP']._serialized_start=825
+  _globals['_KINSHIP']._serialized_end=1011
+  _globals['_CLAIM']._serialized_start=121
+  _globals['_CLAIM']._serialized_end=347
+  _globals['_INFERPARENTSREQUEST']._serialized_start=349
+  _globals['_INFERPARENTSREQUEST']._serialized_end=427
+  _globals['_INFERPARENTSRESPONSE']._serialized_start=429
+  _globals['_INFERPARENTSRESPONSE']._serialized_end=497
+  _globals['_INFERLINEAGEREQUEST']._serialized_start=499
+  _globals['_INFERLINEAGEREQUEST']._serialized_end=600
+  _globals['_INFERLINEAGERESPONSE']._serialized_start=603
+  _globals['_INFERLINEAGERESPONSE']._serialized_end=738
+  _globals['_BACKFILLSKETCHESREQUEST']._serialized_start=740
+  _globals['_BACKFILLSKETCHESREQUEST']._serialized_end=765
+  _globals['_BACKFILLSKETCHESRESPONSE']._serialized_start=767
+  _globals['_BACKFILLSKETCHESRESPONSE']._serialized_end=822
+  _globals['_COMPARESERVICE']._serialized_start=1014
+  _globals['_COMPARESERVICE']._serialized_end=1500
 # @@protoc_insertion_point(module_scope)

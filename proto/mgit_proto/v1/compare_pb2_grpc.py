@@ -4,6 +4,8 @@ import grpc
 import warnings
 
 from mgit_proto.v1 import compare_pb2 as mgit__proto_dot_v1_dot_compare__pb2
+from mgit_proto.v1 import diff_pb2 as mgit__proto_dot_v1_dot_diff__pb2
+from mgit_proto.v1 import merge_pb2 as mgit__proto_dot_v1_dot_merge__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -26,7 +28,7 @@ if _version_not_supported:
 
 
 class CompareServiceStub:
-    """Tells from weights alone how models are related.
+    """Compares models, and merges them.
     """
 
     def __init__(self, channel):
@@ -50,10 +52,25 @@ class CompareServiceStub:
                 request_serializer=mgit__proto_dot_v1_dot_compare__pb2.BackfillSketchesRequest.SerializeToString,
                 response_deserializer=mgit__proto_dot_v1_dot_compare__pb2.BackfillSketchesResponse.FromString,
                 _registered_method=True)
+        self.DiffModels = channel.unary_stream(
+                '/mgit.v1.CompareService/DiffModels',
+                request_serializer=mgit__proto_dot_v1_dot_diff__pb2.DiffModelsRequest.SerializeToString,
+                response_deserializer=mgit__proto_dot_v1_dot_diff__pb2.DiffModelsResponse.FromString,
+                _registered_method=True)
+        self.MergeModels = channel.unary_stream(
+                '/mgit.v1.CompareService/MergeModels',
+                request_serializer=mgit__proto_dot_v1_dot_merge__pb2.MergeModelsRequest.SerializeToString,
+                response_deserializer=mgit__proto_dot_v1_dot_merge__pb2.MergeModelsResponse.FromString,
+                _registered_method=True)
+        self.DecideMerge = channel.unary_unary(
+                '/mgit.v1.CompareService/DecideMerge',
+                request_serializer=mgit__proto_dot_v1_dot_merge__pb2.DecideMergeRequest.SerializeToString,
+                response_deserializer=mgit__proto_dot_v1_dot_merge__pb2.DecideMergeResponse.FromString,
+                _registered_method=True)
 
 
 class CompareServiceServicer:
-    """Tells from weights alone how models are related.
+    """Compares models, and merges them.
     """
 
     def InferParents(self, request, context):
@@ -88,6 +105,43 @@ class CompareServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DiffModels(self, request, context):
+        """Tells what differs between two models, layer by layer and parameter by parameter. Where digests answer, only
+        manifests are read; values are read of parameters that differ, if they are asked for.
+
+        Errors:
+        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, PARAMETERS_PROMISED: only where
+        values are asked for); DATA_LOSS (CHUNK_CORRUPT, MANIFEST_CORRUPT).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MergeModels(self, request, context):
+        """Merges two models against a common ancestor. Without conflicts, or with a choice for them, the result is a model
+        with both as parents; where one side's change reaches the other's by data flow it is staged until its tests
+        were run.
+
+        Errors:
+        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, PARAMETERS_PROMISED,
+        NO_MERGE_BASE, MERGE_BASE_AMBIGUOUS: details name the candidates; MODELS_UNLIKE); DATA_LOSS (CHUNK_CORRUPT,
+        MANIFEST_CORRUPT); ABORTED (REQUEST_ID_REUSED); RESOURCE_EXHAUSTED (DISK_FULL).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideMerge(self, request, context):
+        """Publishes a merged model that was staged, or discards it.
+
+        Errors:
+        NOT_FOUND (MODEL_NOT_FOUND, PARENT_NOT_FOUND); FAILED_PRECONDITION (MODEL_STAGED: it belongs to a cascade);
+        ABORTED (REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CompareServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -106,6 +160,21 @@ def add_CompareServiceServicer_to_server(servicer, server):
                     request_deserializer=mgit__proto_dot_v1_dot_compare__pb2.BackfillSketchesRequest.FromString,
                     response_serializer=mgit__proto_dot_v1_dot_compare__pb2.BackfillSketchesResponse.SerializeToString,
             ),
+            'DiffModels': grpc.unary_stream_rpc_method_handler(
+                    servicer.DiffModels,
+                    request_deserializer=mgit__proto_dot_v1_dot_diff__pb2.DiffModelsRequest.FromString,
+                    response_serializer=mgit__proto_dot_v1_dot_diff__pb2.DiffModelsResponse.SerializeToString,
+            ),
+            'MergeModels': grpc.unary_stream_rpc_method_handler(
+                    servicer.MergeModels,
+                    request_deserializer=mgit__proto_dot_v1_dot_merge__pb2.MergeModelsRequest.FromString,
+                    response_serializer=mgit__proto_dot_v1_dot_merge__pb2.MergeModelsResponse.SerializeToString,
+            ),
+            'DecideMerge': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideMerge,
+                    request_deserializer=mgit__proto_dot_v1_dot_merge__pb2.DecideMergeRequest.FromString,
+                    response_serializer=mgit__proto_dot_v1_dot_merge__pb2.DecideMergeResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'mgit.v1.CompareService', rpc_method_handlers)
@@ -115,7 +184,7 @@ def add_CompareServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CompareService:
-    """Tells from weights alone how models are related.
+    """Compares models, and merges them.
     """
 
     @staticmethod
@@ -189,6 +258,87 @@ class CompareService:
             '/mgit.v1.CompareService/BackfillSketches',
             mgit__proto_dot_v1_dot_compare__pb2.BackfillSketchesRequest.SerializeToString,
             mgit__proto_dot_v1_dot_compare__pb2.BackfillSketchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mgit.v1.CompareService/DiffModels',
+            mgit__proto_dot_v1_dot_diff__pb2.DiffModelsRequest.SerializeToString,
+            mgit__proto_dot_v1_dot_diff__pb2.DiffModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mgit.v1.CompareService/MergeModels',
+            mgit__proto_dot_v1_dot_merge__pb2.MergeModelsRequest.SerializeToString,
+            mgit__proto_dot_v1_dot_merge__pb2.MergeModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideMerge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mgit.v1.CompareService/DecideMerge',
+            mgit__proto_dot_v1_dot_merge__pb2.DecideMergeRequest.SerializeToString,
+            mgit__proto_dot_v1_dot_merge__pb2.DecideMergeResponse.FromString,
             options,
             channel_credentials,
             insecure,

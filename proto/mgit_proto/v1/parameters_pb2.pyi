@@ -160,12 +160,17 @@ class ModelHeader(_message.Message):
     SOURCE_FORMAT_FIELD_NUMBER: _builtins.int
     TIES_FIELD_NUMBER: _builtins.int
     LOSS_FIELD_NUMBER: _builtins.int
+    CREATION_FIELD_NUMBER: _builtins.int
+    LAYER_GRAPH_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Model name."""
     type: _builtins.str
     """Model type, one segment of a name; empty for none."""
     source_format: _builtins.str
     """"safetensors", "folder", "torch", "numpy" or "zarr": what it looked like at the source."""
+    layer_graph: _builtins.bytes
+    """Its layer graph as a document (docs/format.md), 512 KiB at most; empty for none."""
     @_builtins.property
     def parents(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.ParentLink]:
         """Parents, in order; each parent and relation once."""
@@ -190,6 +195,16 @@ class ModelHeader(_message.Message):
     def loss(self) -> _types_pb2.LossRecord:
         """What guarded loss did; not set for a model that was added as it is."""
 
+    @_builtins.property
+    def creation(self) -> _types_pb2.CreationRecord:
+        """How it was created; not set if that is not known."""
+
+    @_builtins.property
+    def step(self) -> Global___StepLease:
+        """Set for a model that a step of a cascade makes: it is staged, not numbered. Name, parents and version edge are
+        those of the step's target, and need not be said.
+        """
+
     def __init__(
         self,
         *,
@@ -202,14 +217,51 @@ class ModelHeader(_message.Message):
         source_format: _builtins.str = ...,
         ties: _abc.Iterable[_types_pb2.Tie] | None = ...,
         loss: _types_pb2.LossRecord | None = ...,
+        creation: _types_pb2.CreationRecord | None = ...,
+        layer_graph: _builtins.bytes = ...,
+        step: Global___StepLease | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["loss", b"loss", "previous", b"previous"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["creation", b"creation", "loss", b"loss", "previous", b"previous", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["datasets", b"datasets", "loss", b"loss", "metadata", b"metadata", "name", b"name", "parents", b"parents", "previous", b"previous", "source_format", b"source_format", "ties", b"ties", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["creation", b"creation", "datasets", b"datasets", "layer_graph", b"layer_graph", "loss", b"loss", "metadata", b"metadata", "name", b"name", "parents", b"parents", "previous", b"previous", "source_format", b"source_format", "step", b"step", "ties", b"ties", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModelHeader: _TypeAlias = ModelHeader  # noqa: Y015
+
+@_typing.final
+class StepLease(_message.Message):
+    """A lease on a step of a cascade, and which of its targets a model is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CASCADE_ID_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    TARGET_UID_FIELD_NUMBER: _builtins.int
+    cascade_id: _builtins.str
+    """Id of the cascade."""
+    step: _builtins.int
+    """Number of the step."""
+    attempt: _builtins.int
+    """The attempt that the lease belongs to."""
+    target_uid: _builtins.str
+    """UID of the target."""
+    def __init__(
+        self,
+        *,
+        cascade_id: _builtins.str = ...,
+        step: _builtins.int = ...,
+        attempt: _builtins.int = ...,
+        target_uid: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cascade_id", b"cascade_id", "step", b"step", "target_uid", b"target_uid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StepLease: _TypeAlias = StepLease  # noqa: Y015
 
 @_typing.final
 class DraftPart(_message.Message):
@@ -693,6 +745,54 @@ class GetManifestRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetManifestRequest: _TypeAlias = GetManifestRequest  # noqa: Y015
+
+@_typing.final
+class GetLayerGraphRequest(_message.Message):
+    """Asks for a layer graph."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Reference of the model."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLayerGraphRequest: _TypeAlias = GetLayerGraphRequest  # noqa: Y015
+
+@_typing.final
+class GetLayerGraphResponse(_message.Message):
+    """A layer graph."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    document: _builtins.bytes
+    """The document (docs/format.md)."""
+    digest: _builtins.bytes
+    """Its digest."""
+    def __init__(
+        self,
+        *,
+        document: _builtins.bytes = ...,
+        digest: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "document", b"document"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLayerGraphResponse: _TypeAlias = GetLayerGraphResponse  # noqa: Y015
 
 @_typing.final
 class GetManifestResponse(_message.Message):

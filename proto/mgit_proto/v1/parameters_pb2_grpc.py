@@ -65,6 +65,11 @@ class ParameterServiceStub:
                 request_serializer=mgit__proto_dot_v1_dot_parameters__pb2.GetManifestRequest.SerializeToString,
                 response_deserializer=mgit__proto_dot_v1_dot_parameters__pb2.GetManifestResponse.FromString,
                 _registered_method=True)
+        self.GetLayerGraph = channel.unary_unary(
+                '/mgit.v1.ParameterService/GetLayerGraph',
+                request_serializer=mgit__proto_dot_v1_dot_parameters__pb2.GetLayerGraphRequest.SerializeToString,
+                response_deserializer=mgit__proto_dot_v1_dot_parameters__pb2.GetLayerGraphResponse.FromString,
+                _registered_method=True)
         self.ReadChunks = channel.unary_stream(
                 '/mgit.v1.ParameterService/ReadChunks',
                 request_serializer=mgit__proto_dot_v1_dot_parameters__pb2.ReadChunksRequest.SerializeToString,
@@ -167,6 +172,16 @@ class ParameterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLayerGraph(self, request, context):
+        """Gives the layer graph of a model, as the document that was added with it.
+
+        Errors:
+        As GetManifest; NOT_FOUND (LAYER_GRAPH_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadChunks(self, request, context):
         """Streams chunks by digest, in the order asked for, each verified. A chunk may span several messages.
 
@@ -232,6 +247,11 @@ def add_ParameterServiceServicer_to_server(servicer, server):
                     servicer.GetManifest,
                     request_deserializer=mgit__proto_dot_v1_dot_parameters__pb2.GetManifestRequest.FromString,
                     response_serializer=mgit__proto_dot_v1_dot_parameters__pb2.GetManifestResponse.SerializeToString,
+            ),
+            'GetLayerGraph': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLayerGraph,
+                    request_deserializer=mgit__proto_dot_v1_dot_parameters__pb2.GetLayerGraphRequest.FromString,
+                    response_serializer=mgit__proto_dot_v1_dot_parameters__pb2.GetLayerGraphResponse.SerializeToString,
             ),
             'ReadChunks': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadChunks,
@@ -412,6 +432,33 @@ class ParameterService:
             '/mgit.v1.ParameterService/GetManifest',
             mgit__proto_dot_v1_dot_parameters__pb2.GetManifestRequest.SerializeToString,
             mgit__proto_dot_v1_dot_parameters__pb2.GetManifestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLayerGraph(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mgit.v1.ParameterService/GetLayerGraph',
+            mgit__proto_dot_v1_dot_parameters__pb2.GetLayerGraphRequest.SerializeToString,
+            mgit__proto_dot_v1_dot_parameters__pb2.GetLayerGraphResponse.FromString,
             options,
             channel_credentials,
             insecure,

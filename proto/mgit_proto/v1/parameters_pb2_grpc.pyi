@@ -108,6 +108,12 @@ class ParameterServiceStub:
       NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); DATA_LOSS
       (MANIFEST_CORRUPT).
     """
+    GetLayerGraph: _grpc.UnaryUnaryMultiCallable[_parameters_pb2.GetLayerGraphRequest, _parameters_pb2.GetLayerGraphResponse]
+    """Gives the layer graph of a model, as the document that was added with it.
+
+    Errors:
+      As GetManifest; NOT_FOUND (LAYER_GRAPH_NOT_FOUND).
+    """
     ReadChunks: _grpc.UnaryStreamMultiCallable[_parameters_pb2.ReadChunksRequest, _parameters_pb2.ReadChunksResponse]
     """Streams chunks by digest, in the order asked for, each verified. A chunk may span several messages.
 
@@ -191,6 +197,12 @@ class ParameterServiceAsyncStub(ParameterServiceStub):
     Errors:
       NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); DATA_LOSS
       (MANIFEST_CORRUPT).
+    """
+    GetLayerGraph: _aio.UnaryUnaryMultiCallable[_parameters_pb2.GetLayerGraphRequest, _parameters_pb2.GetLayerGraphResponse]  # type: ignore[assignment]
+    """Gives the layer graph of a model, as the document that was added with it.
+
+    Errors:
+      As GetManifest; NOT_FOUND (LAYER_GRAPH_NOT_FOUND).
     """
     ReadChunks: _aio.UnaryStreamMultiCallable[_parameters_pb2.ReadChunksRequest, _parameters_pb2.ReadChunksResponse]  # type: ignore[assignment]
     """Streams chunks by digest, in the order asked for, each verified. A chunk may span several messages.
@@ -308,6 +320,18 @@ class ParameterServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED); DATA_LOSS
           (MANIFEST_CORRUPT).
+        """
+
+    @_abc_1.abstractmethod
+    def GetLayerGraph(
+        self,
+        request: _parameters_pb2.GetLayerGraphRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_parameters_pb2.GetLayerGraphResponse, _abc.Awaitable[_parameters_pb2.GetLayerGraphResponse]]:
+        """Gives the layer graph of a model, as the document that was added with it.
+
+        Errors:
+          As GetManifest; NOT_FOUND (LAYER_GRAPH_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod

@@ -127,6 +127,8 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     """Its parameters are there, whole."""
     MODEL_STATE_REMOVED: _ModelState.ValueType  # 2
     """It was removed; the node stays since something points to it."""
+    MODEL_STATE_STAGED: _ModelState.ValueType  # 3
+    """Made by a cascade or a merge and not published: it has no number and is named by its uid only."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
     """Whether a model can be read."""
@@ -137,6 +139,8 @@ MODEL_STATE_PRESENT: ModelState.ValueType  # 1
 """Its parameters are there, whole."""
 MODEL_STATE_REMOVED: ModelState.ValueType  # 2
 """It was removed; the node stays since something points to it."""
+MODEL_STATE_STAGED: ModelState.ValueType  # 3
+"""Made by a cascade or a merge and not published: it has no number and is named by its uid only."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 class _FileKind:
@@ -375,7 +379,7 @@ class ModelSummary(_message.Message):
     name: _builtins.str
     """Model name. Never changes."""
     version: _builtins.int
-    """Version number, from 1. Never changes and is never given again."""
+    """Version number, from 1; 0 for a staged model. Never changes and is never given again."""
     state: Global___ModelState.ValueType
     """Whether it can be read."""
     @_builtins.property
@@ -439,6 +443,9 @@ class Model(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     DATASETS_FIELD_NUMBER: _builtins.int
     LOSS_FIELD_NUMBER: _builtins.int
+    CREATION_FIELD_NUMBER: _builtins.int
+    LAYER_GRAPH_DIGEST_FIELD_NUMBER: _builtins.int
+    PROMISED_BY_FIELD_NUMBER: _builtins.int
     type: _builtins.str
     """Model type, a free label that groups models; empty if none."""
     parameters_digest: _builtins.bytes
@@ -451,6 +458,8 @@ class Model(_message.Message):
     """Digest of the file list; empty if there is none."""
     files_bytes: _builtins.int
     """Bytes of attached content besides the tensors."""
+    layer_graph_digest: _builtins.bytes
+    """Digest of its layer graph; empty if there is none."""
     @_builtins.property
     def summary(self) -> Global___ModelSummary:
         """Identity, name, version and state."""
@@ -479,6 +488,14 @@ class Model(_message.Message):
     def loss(self) -> Global___LossRecord:
         """What guarded loss did; absent for a model that was added as it is."""
 
+    @_builtins.property
+    def creation(self) -> Global___CreationRecord:
+        """How it was created; absent if that is not known. Lists of models leave out its source."""
+
+    @_builtins.property
+    def promised_by(self) -> Global___Promise:
+        """Who has the chunks that this store lacks; absent for a model that is whole."""
+
     def __init__(
         self,
         *,
@@ -495,14 +512,140 @@ class Model(_message.Message):
         tags: _abc.Iterable[_builtins.str] | None = ...,
         datasets: _abc.Iterable[Global___Dataset] | None = ...,
         loss: Global___LossRecord | None = ...,
+        creation: Global___CreationRecord | None = ...,
+        layer_graph_digest: _builtins.bytes = ...,
+        promised_by: Global___Promise | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["loss", b"loss", "previous", b"previous", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["creation", b"creation", "loss", b"loss", "previous", b"previous", "promised_by", b"promised_by", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["datasets", b"datasets", "files_bytes", b"files_bytes", "files_digest", b"files_digest", "loss", b"loss", "metadata", b"metadata", "parameters_digest", b"parameters_digest", "parents", b"parents", "previous", b"previous", "size_bytes", b"size_bytes", "summary", b"summary", "tags", b"tags", "tensor_count", b"tensor_count", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["creation", b"creation", "datasets", b"datasets", "files_bytes", b"files_bytes", "files_digest", b"files_digest", "layer_graph_digest", b"layer_graph_digest", "loss", b"loss", "metadata", b"metadata", "parameters_digest", b"parameters_digest", "parents", b"parents", "previous", b"previous", "promised_by", b"promised_by", "size_bytes", b"size_bytes", "summary", b"summary", "tags", b"tags", "tensor_count", b"tensor_count", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class Promise(_message.Message):
+    """Another store that has chunks which a partial clone left there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORE_ID_FIELD_NUMBER: _builtins.int
+    REMOTE_FIELD_NUMBER: _builtins.int
+    store_id: _builtins.str
+    """Id of that store, a UUID."""
+    remote: _builtins.str
+    """What the user called it."""
+    def __init__(
+        self,
+        *,
+        store_id: _builtins.str = ...,
+        remote: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["remote", b"remote", "store_id", b"store_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Promise: _TypeAlias = Promise  # noqa: Y015
+
+@_typing.final
+class CreationRecord(_message.Message):
+    """The creation function of a model, and what it was called with. The server keeps it and never runs it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ArgumentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___MetadataValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___MetadataValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class EnvironmentEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ENTRY_POINT_FIELD_NUMBER: _builtins.int
+    CODE_DIGEST_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
+    MEMBER_FIELD_NUMBER: _builtins.int
+    entry_point: _builtins.str
+    """MODULE:FUNCTION."""
+    code_digest: _builtins.bytes
+    """Digest of its source."""
+    source: _builtins.str
+    """Its source, for people to read, 256 KiB at most; empty if it is not at hand."""
+    seed: _builtins.int
+    """Its seed, from 0; absent if it takes none."""
+    group: _builtins.str
+    """UUID that models have in common which one call made together; empty for a model that was made alone."""
+    member: _builtins.str
+    """Which of the call's models this is; empty for a model that was made alone."""
+    @_builtins.property
+    def arguments(self) -> _containers.MessageMap[_builtins.str, Global___MetadataValue]:
+        """What it was called with, by name; 64 KiB at most as JSON."""
+
+    @_builtins.property
+    def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What it ran with, by name: versions of Python and packages, kind of processor."""
+
+    def __init__(
+        self,
+        *,
+        entry_point: _builtins.str = ...,
+        code_digest: _builtins.bytes = ...,
+        source: _builtins.str = ...,
+        arguments: _abc.Mapping[_builtins.str, Global___MetadataValue] | None = ...,
+        seed: _builtins.int | None = ...,
+        environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        group: _builtins.str = ...,
+        member: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "seed", b"seed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "arguments", b"arguments", "code_digest", b"code_digest", "entry_point", b"entry_point", "environment", b"environment", "group", b"group", "member", b"member", "seed", b"seed", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+
+Global___CreationRecord: _TypeAlias = CreationRecord  # noqa: Y015
 
 @_typing.final
 class LossRecord(_message.Message):

@@ -68,4 +68,6 @@ def test_the_services_are_those_of_the_contract() -> None:
         "mgit.v1.CompareService",
         "mgit.v1.ModelTestService",
         "mgit.v1.AuditService",
+        "mgit.v1.CascadeService",
+        "mgit.v1.ExchangeService",
     }

@@ -91,6 +91,14 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
         _RESULT_INDEX,
         "CREATE CONSTRAINT bug_id IF NOT EXISTS FOR (n:Bug) REQUIRE n.id IS UNIQUE",
     ),
+    (
+        "CREATE CONSTRAINT staged_uid IF NOT EXISTS FOR (n:StagedModel) REQUIRE n.uid IS UNIQUE",
+        "CREATE CONSTRAINT creation_function IF NOT EXISTS FOR (n:CreationFunction) REQUIRE n.key IS UNIQUE",
+        "CREATE CONSTRAINT cascade_id IF NOT EXISTS FOR (n:Cascade) REQUIRE n.id IS UNIQUE",
+        "CREATE INDEX cascade_open IF NOT EXISTS FOR (n:Cascade) ON (n.is_open)",
+        "CREATE CONSTRAINT cascade_step IF NOT EXISTS FOR (n:CascadeStep) REQUIRE (n.cascade_id, n.number) IS UNIQUE",
+        "CREATE INDEX parameter_set_promised IF NOT EXISTS FOR (n:ParameterSet) ON (n.promised_by)",
+    ),
 )
 
 # Is the database empty? Counts stop at the first node.

@@ -206,7 +206,8 @@ def test_without_torch_the_error_says_what_to_install(
 ) -> None:
     path = tmp_path / "m.pt"
     path.write_bytes(b"x")
-    monkeypatch.delitem(sys.modules, "mgit.frameworks.torch")
+    for name in [name for name in sys.modules if name.startswith("mgit.frameworks.torch")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(Exception, match="pip install") as caught:
         open_source(path)

@@ -1,4 +1,4 @@
-"""Reads and gives torch state dicts. The one place that imports torch."""
+"""Reads and gives torch state dicts."""
 
 from __future__ import annotations
 

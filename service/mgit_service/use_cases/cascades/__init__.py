@@ -1,0 +1,1 @@
+"""Update cascades: planned, leased in steps, published."""

@@ -1,0 +1,1 @@
+"""Models and chunks from one store to another."""

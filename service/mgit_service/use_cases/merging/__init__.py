@@ -1,0 +1,1 @@
+"""Merging two models against a common ancestor."""
