@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from mgit_core.chunking import CHUNK_RULE
 from mgit_core.digest import DIGEST_SIZE, Digest
-from mgit_core.errors import ErrorReason, InvalidArgumentError
+from mgit_core.errors import ErrorReason, InvalidArgumentError, NotFoundError
 from mgit_proto.v1 import parameters_pb2
 from mgit_service.servicers import messages
 from mgit_service.servicers.convert import model_message
@@ -218,6 +218,17 @@ class ParameterServicer:
         files = content.files.files if content.files else ()
         for message in messages.manifest_messages(first, content.manifest.parameters, files):
             yield message
+
+    async def GetLayerGraph(  # noqa: N802
+        self, request: parameters_pb2.GetLayerGraphRequest, context: object
+    ) -> parameters_pb2.GetLayerGraphResponse:
+        del context
+        content = await reading.read_content(self._backend, request.model)
+        raise NotFoundError(
+            ErrorReason.LAYER_GRAPH_NOT_FOUND,
+            f"{content.model.ref} was added without a layer graph.",
+            model=content.model.ref,
+        )
 
     async def ReadChunks(  # noqa: N802
         self, request: parameters_pb2.ReadChunksRequest, context: object
