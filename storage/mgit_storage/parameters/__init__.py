@@ -1,4 +1,4 @@
-"""Parameter sets over chunks: manifests and file lists."""
+"""Parameter sets over chunks: manifests, file lists and layer graphs."""
 
 from mgit_storage.parameters.store import ObjectParameterStore
 

@@ -8,10 +8,12 @@ import uuid
 from mgit_core.digest import Digest
 from mgit_core.errors import ErrorReason, NotFoundError
 
-__all__ = ["FILE_LISTS", "MANIFESTS", "digest_in_key", "new_document_key"]
+__all__ = ["DOCUMENTS", "FILE_LISTS", "LAYER_GRAPHS", "MANIFESTS", "digest_in_key", "new_document_key"]
 
 MANIFESTS = "manifests"
 FILE_LISTS = "files"
+LAYER_GRAPHS = "layers"
+DOCUMENTS = (FILE_LISTS, LAYER_GRAPHS, MANIFESTS)
 _KEY = re.compile(r"(?P<kind>[a-z]+)/(?P<digest>[0-9a-f]{64})/[0-9a-f]{32}")
 
 

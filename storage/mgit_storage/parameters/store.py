@@ -1,4 +1,4 @@
-"""Manifests and file lists as objects ``KIND/DIGEST/RANDOM``.
+"""Manifests, file lists and layer graphs as objects ``KIND/DIGEST/RANDOM``.
 
 Each write makes an object of its own, so that a collection may delete one copy while an upload writes another.
 """
@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
 
 from mgit_core.digest import Digest, digest_of
+from mgit_core.documents import pack_document
 from mgit_core.errors import (
     AlreadyExistsError,
     ErrorReason,
@@ -19,13 +20,15 @@ from mgit_core.errors import (
     NotFoundError,
 )
 from mgit_core.files import FileList
+from mgit_core.layers.document import layer_graph_from_bytes, layer_graph_to_bytes
+from mgit_core.layers.graph import LayerGraph
 from mgit_core.manifest import Manifest
 from mgit_core.ports.chunks import ParameterStore, StoreUsage
 from mgit_core.ports.maintenance import DocumentMaintenance
 from mgit_storage.chunks import PackChunkStore
 from mgit_storage.objects import ObjectStore
-from mgit_storage.parameters.documents import pack_document, unpack_document
-from mgit_storage.parameters.keys import FILE_LISTS, MANIFESTS, digest_in_key, new_document_key
+from mgit_storage.parameters.documents import verified_content
+from mgit_storage.parameters.keys import FILE_LISTS, LAYER_GRAPHS, MANIFESTS, digest_in_key, new_document_key
 from mgit_storage.parameters.maintenance import ObjectDocumentMaintenance
 from mgit_storage.parameters.sketches import pack_sketches, sketches_key, unpack_sketches
 
@@ -33,7 +36,9 @@ __all__ = ["ObjectParameterStore"]
 
 _CACHE_BYTES = 16 << 20
 
-_Document = TypeVar("_Document", Manifest, FileList)
+_Document: TypeAlias = Manifest | FileList | LayerGraph
+_Named = TypeVar("_Named", Manifest, FileList)
+_Wanted = TypeVar("_Wanted", Manifest, FileList, LayerGraph)
 
 
 class ObjectParameterStore(ParameterStore):
@@ -45,23 +50,29 @@ class ObjectParameterStore(ParameterStore):
         """Documents in ``objects``; ``cache_bytes`` bounds the bytes, decompressed, of those that are kept."""
         self._objects = objects
         self._chunks = chunks
-        self._cache: OrderedDict[str, tuple[Manifest | FileList, int]] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[_Document, int]] = OrderedDict()
         self._cached_bytes = 0
         self._cache_bytes = cache_bytes
         self._lock = threading.Lock()
         self._maintenance = ObjectDocumentMaintenance(objects, chunks.algorithm, self._forget)
 
     def write_manifest(self, manifest: Manifest) -> str:
-        return self._write(MANIFESTS, manifest)
+        return self._write(MANIFESTS, self._own(manifest).to_bytes())
 
     def read_manifest(self, key: str) -> Manifest:
-        return self._read(key, MANIFESTS, Manifest)
+        return self._read(key, MANIFESTS, Manifest, Manifest.from_bytes)
 
     def write_file_list(self, files: FileList) -> str:
-        return self._write(FILE_LISTS, files)
+        return self._write(FILE_LISTS, self._own(files).to_bytes())
 
     def read_file_list(self, key: str) -> FileList:
-        return self._read(key, FILE_LISTS, FileList)
+        return self._read(key, FILE_LISTS, FileList, FileList.from_bytes)
+
+    def write_layer_graph(self, graph: LayerGraph) -> str:
+        return self._write(LAYER_GRAPHS, layer_graph_to_bytes(graph))
+
+    def read_layer_graph(self, key: str) -> LayerGraph:
+        return self._read(key, LAYER_GRAPHS, LayerGraph, layer_graph_from_bytes)
 
     def write_sketches(self, parameter_set: Digest, sketches: Sequence[bytes]) -> None:
         with contextlib.suppress(AlreadyExistsError):  # Another process was first; its sketches are the same.
@@ -91,29 +102,33 @@ class ObjectParameterStore(ParameterStore):
     def maintenance(self) -> DocumentMaintenance:
         return self._maintenance
 
-    def _write(self, kind: str, document: Manifest | FileList) -> str:
+    def _own(self, document: _Named) -> _Named:
+        """``document``, if it names content as the store does."""
         if document.algorithm is not self._chunks.algorithm:
             raise InvalidArgumentError(
                 ErrorReason.INVALID_ARGUMENT,
                 f"The store names content by {self._chunks.algorithm}; found a document with "
                 f"{document.algorithm} digests.",
             )
-        content = document.to_bytes()
-        digest = digest_of(document.algorithm, content)
-        key = new_document_key(kind, digest)
+        return document
+
+    def _write(self, kind: str, content: bytes) -> str:
+        key = new_document_key(kind, digest_of(self._chunks.algorithm, content))
         self._objects.put(key, pack_document(content))
         return key
 
-    def _read(self, key: str, kind: str, document_class: type[_Document]) -> _Document:
+    def _read(
+        self, key: str, kind: str, wanted: type[_Wanted], from_bytes: Callable[[bytes], _Wanted]
+    ) -> _Wanted:
         with self._lock:
             cached = self._cache.get(key)
             if cached is not None:
                 self._cache.move_to_end(key)
-                if isinstance(cached[0], document_class):
+                if isinstance(cached[0], wanted):
                     return cached[0]
         digest = digest_in_key(key, kind)
-        content = unpack_document(key, self._objects.get(key), self._chunks.algorithm, digest)
-        document = document_class.from_bytes(content)
+        content = verified_content(key, self._objects.get(key), self._chunks.algorithm, digest)
+        document = from_bytes(content)
         self._keep(key, document, len(content))
         return document
 
@@ -121,7 +136,7 @@ class ObjectParameterStore(ParameterStore):
         with self._lock:
             self._cached_bytes -= self._cache.pop(key, (None, 0))[1]
 
-    def _keep(self, key: str, document: Manifest | FileList, size: int) -> None:
+    def _keep(self, key: str, document: _Document, size: int) -> None:
         with self._lock:
             if key in self._cache or size > self._cache_bytes:
                 return
