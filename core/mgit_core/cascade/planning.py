@@ -1,50 +1,195 @@
-"""Plans a cascade over any DAG (paper, section 3; the released code's defects 12 and 13)."""
+"""Plans a cascade over any DAG (paper, section 3; the released code's defects 12 to 14)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import heapq
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from mgit_core.creation import CreationRecord
-from mgit_core.lineage import ModelSummary, ProvenanceEdge, RevisionEdge
+from mgit_core.cascade.affected import find_affected, reach
+from mgit_core.cascade.graph import CascadeGraph, PlanOptions
+from mgit_core.cascade.values import CascadeStep, StepTarget, UpdatePlan
+from mgit_core.errors import ErrorReason, InvalidArgumentError
+from mgit_core.lineage import ParentLink, ProvenanceEdge
 
-__all__ = ["CascadeGraph", "PlanOptions"]
+__all__ = ["MAX_TARGETS", "plan_cascade"]
+
+MAX_TARGETS = 20_000
+"""Models that one cascade makes at most."""
+
+_MOST_NAMED = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CascadeGraph:
-    """What a plan is made from.
+def plan_cascade(graph: CascadeGraph, options: PlanOptions, make_uid: Callable[[], str]) -> UpdatePlan:
+    """What an update does: each affected model once, parents first.
 
-    Attributes:
-        old: The model that was updated.
-        new: What follows it.
-        models: Old, new, every descendant of old by provenance, and all their parents, by uid.
-        edges: Every provenance edge that leads from one of the descendants, by child and position.
-        revisions: Every version edge between models of these names.
-        creations: Creation records by uid of the model; models without one lack.
-        latest: For each name among ``models``, its latest present version.
+    A model is affected if one of its parents is the old model, or is affected; or if it was made in one call with one
+    that is. Every parent that this cascade makes is replaced by what it makes, the old model by the new one, and all
+    others stay as they are. Linear in models and edges, but for parents that are to be refreshed.
+
+    Args:
+        graph: What is known.
+        options: What to leave out, and which parents to take.
+        make_uid: Gives a new uid at each call, for models and for calls that make several together.
+
+    Raises:
+        InvalidArgumentError: INVALID_CASCADE, if what one call makes needs itself, or for too many models.
     """
+    affected = find_affected(graph, options)
+    if len(affected.uids) > MAX_TARGETS:
+        raise _invalid(
+            f"An update makes at most {MAX_TARGETS} models; this one would make {len(affected.uids)}. Leave some out "
+            "by stopping at models, and update those later."
+        )
+    planning = _Planning(graph, affected.uids)
+    if options.refresh_parents:
+        planning.refresh_parents()
+    return UpdatePlan(
+        old=graph.old, new=graph.new, steps=planning.steps(make_uid), left_out=affected.left_out
+    )
 
-    old: ModelSummary
-    new: ModelSummary
-    models: Mapping[str, ModelSummary]
-    edges: tuple[ProvenanceEdge, ...]
-    revisions: tuple[RevisionEdge, ...] = ()
-    creations: Mapping[str, CreationRecord] = field(default_factory=dict)
-    latest: Mapping[str, ModelSummary] = field(default_factory=dict)
+
+@dataclass(frozen=True, slots=True)
+class _NewParent:
+    """An edge of a new model: like an old edge, to a model that exists or to what replaces an affected one."""
+
+    like: ProvenanceEdge
+    uid: str
+    is_affected: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanOptions:
-    """What a plan leaves out, and which parents it takes.
+class _Planning:
+    """The affected models as calls, each of one model or of all that were made together."""
 
-    Attributes:
-        skip: Uids that are not made anew; the cascade goes on through them.
-        stop_at: Uids that are not made anew, nor what lies behind them only.
-        refresh_parents: Whether parents that this cascade does not make are replaced by the latest versions of their
-            names, as the paper does; else they stay pinned.
-    """
+    def __init__(self, graph: CascadeGraph, affected: frozenset[str]) -> None:
+        self._graph = graph
+        self._affected = affected
+        self._edges = graph.parents_by_child()
+        self._models = {**graph.models, **{model.uid: model for model in graph.latest.values()}}
+        self._call_of = {uid: graph.creations[uid].group or uid for uid in affected}
+        self._members: dict[str, list[str]] = {}
+        for uid in sorted(affected, key=self._age):
+            self._members.setdefault(self._call_of[uid], []).append(uid)
+        self._parents = {uid: [self._replaced(edge) for edge in self._edges.get(uid, ())] for uid in affected}
+        self._needs: dict[str, set[str]] = {call: set() for call in self._members}
+        for uid, parents in self._parents.items():
+            self._needs[self._call_of[uid]].update(
+                self._call_of[parent.uid] for parent in parents if parent.is_affected
+            )
 
-    skip: frozenset[str] = frozenset()
-    stop_at: frozenset[str] = frozenset()
-    refresh_parents: bool = False
+    def _age(self, uid: str) -> tuple[datetime, str]:
+        return self._graph.models[uid].created_at, uid
+
+    def _replaced(self, edge: ProvenanceEdge) -> _NewParent:
+        if edge.parent_uid == self._graph.old.uid:
+            return _NewParent(edge, self._graph.new.uid, is_affected=False)
+        return _NewParent(edge, edge.parent_uid, is_affected=edge.parent_uid in self._affected)
+
+    def refresh_parents(self) -> None:
+        """Take the latest versions of the parents that are not made anew, where that closes no cycle."""
+        for uid in sorted(self._affected, key=self._age):
+            parents = self._parents[uid]
+            for position, parent in enumerate(parents):
+                latest = self._graph.latest.get(self._models[parent.uid].name)
+                if parent.is_affected or latest is None or parent.like.parent_uid == self._graph.old.uid:
+                    continue
+                fresh = replace(parent, uid=latest.uid, is_affected=latest.uid in self._affected)
+                if not _is_among(fresh, parents) and self._may_need(uid, fresh):
+                    parents[position] = fresh
+                    if fresh.is_affected:
+                        self._needs[self._call_of[uid]].add(self._call_of[fresh.uid])
+
+    def _may_need(self, uid: str, parent: _NewParent) -> bool:
+        """Whether a new model may be made from another one: not if that is made from it."""
+        if not parent.is_affected:
+            above = reach(
+                {child: [edge.parent_uid for edge in edges] for child, edges in self._edges.items()},
+                [parent.uid],
+            )
+            return uid != parent.uid and uid not in above
+        own, other = self._call_of[uid], self._call_of[parent.uid]
+        return own != other and own not in reach(self._needs, [other])
+
+    def steps(self, make_uid: Callable[[], str]) -> tuple[CascadeStep, ...]:
+        """The calls in an order in which each comes after those that it needs; of several the oldest first."""
+        calls = self._order()
+        numbers = {call: number for number, call in enumerate(calls)}
+        uids = {uid: make_uid() for call in calls for uid in self._members[call]}
+        # New models are a group of their own: with the old ones they would be one call of twice the members.
+        groups = {call: make_uid() for call in calls if self._graph.creations[self._members[call][0]].group}
+        return tuple(
+            CascadeStep(
+                number=numbers[call],
+                targets=tuple(self._target(uid, uids, groups.get(call, "")) for uid in self._members[call]),
+                needs=tuple(sorted(numbers[need] for need in self._needs[call])),
+            )
+            for call in calls
+        )
+
+    def _target(self, uid: str, uids: Mapping[str, str], group: str) -> StepTarget:
+        parents = self._parents[uid]
+        return StepTarget(
+            uid=uids[uid],
+            old=self._graph.models[uid],
+            parents=tuple(_link(each, uids) for each in parents),
+            parent_refs=tuple(
+                f"@{uids[each.uid]}" if each.is_affected else self._models[each.uid].ref for each in parents
+            ),
+            creation=replace(self._graph.creations[uid], source="", environment={}, group=group),
+        )
+
+    def _order(self) -> list[str]:
+        waits_for = {call: len(needs) for call, needs in self._needs.items()}
+        needed_by: dict[str, list[str]] = {call: [] for call in self._needs}
+        for call, needs in self._needs.items():
+            for need in needs:
+                needed_by[need].append(call)
+        free = [(self._age(self._members[call][0]), call) for call, count in waits_for.items() if not count]
+        heapq.heapify(free)
+        ordered: list[str] = []
+        while free:
+            _, call = heapq.heappop(free)
+            ordered.append(call)
+            for behind in needed_by[call]:
+                waits_for[behind] -= 1
+                if not waits_for[behind]:
+                    heapq.heappush(free, (self._age(self._members[behind][0]), behind))
+        if len(ordered) < len(waits_for):
+            raise self._cyclic(call for call in waits_for if call in reach(self._needs, [call]))
+        return ordered
+
+    def _cyclic(self, calls: Iterable[str]) -> InvalidArgumentError:
+        """The error for calls that need themselves. A model alone cannot: the lineage has no cycles."""
+        named = [call for call in calls if len(self._members[call]) > 1 or call in self._needs[call]]
+        refs = [self._graph.models[uid].ref for call in named[:1] for uid in self._members[call]]
+        told = ", ".join(refs[:_MOST_NAMED]) + (", ..." if len(refs) > _MOST_NAMED else "")
+        return _invalid(
+            f"One call made {told} together, and one of them is made from what another one is needed for; so no order "
+            "has parents first. Leave one of them out by skipping it.",
+            group=named[0] if named else "",
+        )
+
+
+def _is_among(parent: _NewParent, parents: Sequence[_NewParent]) -> bool:
+    """Whether a child has this parent already with this relation; pinned versions that are to be refreshed count too."""
+    return any(
+        (other.uid, other.is_affected, other.like.relation)
+        == (parent.uid, parent.is_affected, parent.like.relation)
+        for other in parents
+    )
+
+
+def _link(parent: _NewParent, uids: Mapping[str, str]) -> ParentLink:
+    like = parent.like
+    return ParentLink(
+        parent_uid=uids[parent.uid] if parent.is_affected else parent.uid,
+        relation=like.relation,
+        weight=like.weight,
+        origin=like.origin,
+        confidence=like.confidence,
+    )
+
+
+def _invalid(message: str, **details: object) -> InvalidArgumentError:
+    return InvalidArgumentError(ErrorReason.INVALID_CASCADE, message, **details)

@@ -78,6 +78,10 @@ class LeaveOutReason(enum.StrEnum):
     UNCHANGED = "unchanged"
     """None of its parents is made anew."""
     REMOVED = "removed"
+    PARENT_REMOVED = "parent-removed"
+    """A parent that it would be made from anew was removed."""
+    PRECEDES_NEW = "precedes-new"
+    """The new model follows it by version edges, or was made from what does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +92,17 @@ class StepTarget:
         uid: Of the new model, chosen by the plan.
         old: The model that it replaces; the new one gets its name and a version edge to it.
         parents: The new model's provenance edges in order: to models that exist, or to targets of earlier steps.
-        creation: How to make it.
+        parent_refs: Reference of each parent, in the same order; ``@UID`` for a target of an earlier step.
+        creation: How to make it, without source and environment.
+        made: The new model, staged or numbered; None until it is committed.
     """
 
     uid: str
     old: ModelSummary
     parents: tuple[ParentLink, ...]
+    parent_refs: tuple[str, ...]
     creation: CreationRecord
+    made: ModelSummary | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +118,7 @@ class CascadeStep:
         worker: Who holds it or held it last; empty if nobody did.
         expires_at: When its lease ends, UTC; None without a lease.
         error: Why the last attempt failed; empty if none did.
+        failed_tests: Names of tests that its models did not pass, as the last report said.
     """
 
     number: int
@@ -120,6 +129,7 @@ class CascadeStep:
     worker: str = ""
     expires_at: datetime | None = None
     error: str = ""
+    failed_tests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mgit_core.cascade.planning import CascadeGraph
-from mgit_core.cascade.values import Cascade, CascadeStep, PublishMode, StepLease
+from mgit_core.cascade.graph import CascadeGraph
+from mgit_core.cascade.values import (
+    Cascade,
+    CascadeState,
+    CascadeStep,
+    PublishMode,
+    StepLease,
+    StepState,
+)
 from mgit_core.lineage import RequestKey
 from mgit_core.ports.paging import Page
 
@@ -23,11 +30,14 @@ class StepReport:
         error: Why it failed; empty if it was done.
         is_final: Whether trying again is of no use; else the step is tried until its attempts are used up.
         failed_tests: Names of tests that its models did not pass.
+        is_released: Whether the worker gives the step back, neither done nor failed: it can be leased at once, and the
+            attempt does not count.
     """
 
     error: str = ""
     is_final: bool = False
     failed_tests: tuple[str, ...] = ()
+    is_released: bool = False
 
 
 class Cascades(abc.ABC):
@@ -61,19 +71,34 @@ class Cascades(abc.ABC):
 
     @abc.abstractmethod
     async def list_page(self, page: Page) -> list[Cascade]:
-        """Cascades, newest first; ``page.after`` is an id."""
+        """Cascades, newest first, without targets and what is left out; ``page.after`` is an id."""
 
     @abc.abstractmethod
-    async def lease(self, cascade_id: str, worker: str, lease_s: float) -> CascadeStep | None:
-        """Lease the first step that can go on: WAITING or STAGED with all it needs DONE, or with a lease that ended.
+    async def lease(
+        self, cascade_id: str, worker: str, lease_s: float
+    ) -> tuple[CascadeStep | None, CascadeState]:
+        """Lease a step that can go on, in logarithmic time.
+
+        First come those that wait for nobody, by number, then those whose lease ended, longest ago first. A lease that
+        ended counts as a failure of its attempt. A step without all of its models loses those that an earlier attempt
+        staged: what one call makes stays together.
 
         Returns:
             The step as it is now, with its new attempt; its state is LEASED, or STAGED if only tests are left. None if
-            there is no such step now.
+            there is no such step now. And the state of the cascade.
 
         Raises:
             NotFoundError: CASCADE_NOT_FOUND.
             ConflictError: CASCADE_ENDED.
+        """
+
+    @abc.abstractmethod
+    async def leased_step(self, lease: StepLease) -> CascadeStep:
+        """The step that is held by this lease, as it is now.
+
+        Raises:
+            NotFoundError: CASCADE_NOT_FOUND.
+            ConflictError: STEP_LEASE_LOST.
         """
 
     @abc.abstractmethod
@@ -85,12 +110,17 @@ class Cascades(abc.ABC):
         """
 
     @abc.abstractmethod
-    async def report(self, lease: StepLease, report: StepReport) -> Cascade:
-        """Leave a step: DONE, WAITING for its next attempt, or FAILED with what needs it BLOCKED.
+    async def report(self, lease: StepLease, report: StepReport) -> tuple[StepState, CascadeState]:
+        """Leave a step: DONE, WAITING or STAGED for its next attempt, or FAILED with what needs it BLOCKED.
 
-        With publish mode EACH the models of a step that is done are numbered in the same transaction. The cascade's own
-        state follows: BUILT when all is done, FAILED when nothing can go on, PUBLISHED with mode EACH. Repeating a
-        report of the same attempt changes nothing.
+        With publish mode EACH the models of a step that is done are numbered in the same transaction; if one of them
+        would replace a model that got another newer version since the plan was made, the cascade is BLOCKED instead.
+        The cascade's own state follows: BUILT when all is done, FAILED when nothing can go on, PUBLISHED with mode EACH.
+        A failed test fails the step if the cascade stops at such, for good. Repeating a report of the same attempt
+        changes nothing.
+
+        Returns:
+            The states of the step and of the cascade.
 
         Raises:
             ConflictError: STEP_LEASE_LOST; also for a step without its models, unless it failed.
@@ -119,7 +149,8 @@ class Cascades(abc.ABC):
         """Number all models of a BUILT or BLOCKED cascade, in order, in one transaction; PUBLISHED ones stay as they are.
 
         Locks the names in name order. If a model that it replaces got another newer version since the plan was made,
-        nothing is published unless ``anyway``: the cascade is BLOCKED and says by which.
+        nothing is published unless ``anyway``: the cascade is BLOCKED and says by which. One with mode EACH that was
+        BLOCKED in the middle is RUNNING afterwards.
 
         Raises:
             NotFoundError: CASCADE_NOT_FOUND.

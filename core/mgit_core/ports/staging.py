@@ -48,11 +48,14 @@ class StagedModels(abc.ABC):
     async def publish(self, uids: Sequence[str], request: RequestKey | None = None) -> list[CommittedModel]:
         """Number staged models that belong to no cascade, in order, in one transaction; results stay with them.
 
-        One that was published before is returned as it is.
+        One that was published before is returned as it is. A parent that was removed meanwhile stays in the lineage as
+        a tombstone.
 
         Raises:
-            NotFoundError: MODEL_NOT_FOUND; PARENT_NOT_FOUND, if a parent was removed meanwhile.
-            FailedPreconditionError: MODEL_STAGED, if it belongs to a cascade.
+            NotFoundError: MODEL_NOT_FOUND; PARENT_NOT_FOUND, if one stands before its parent.
+            InvalidArgumentError: INVALID_ARGUMENT for more than 1,000.
+            FailedPreconditionError: MODEL_REMOVED, if the version before was removed meanwhile.
+                MODEL_STAGED, if it belongs to a cascade, or a parent is staged still.
             ConflictError: REQUEST_ID_REUSED.
         """
 
@@ -61,6 +64,6 @@ class StagedModels(abc.ABC):
         """Remove staged models that belong to no cascade, with their results; a no-op for those that are gone.
 
         Raises:
-            FailedPreconditionError: MODEL_STAGED, if one belongs to a cascade.
+            FailedPreconditionError: MODEL_STAGED, if one belongs to a cascade, or is the parent of one that stays.
             ConflictError: REQUEST_ID_REUSED.
         """

@@ -151,6 +151,10 @@ class _LeaveOutReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LeaveO
     """None of its parents is made anew."""
     LEAVE_OUT_REASON_REMOVED: _LeaveOutReason.ValueType  # 5
     """It was removed."""
+    LEAVE_OUT_REASON_PARENT_REMOVED: _LeaveOutReason.ValueType  # 6
+    """A parent that it would be made from anew was removed."""
+    LEAVE_OUT_REASON_PRECEDES_NEW: _LeaveOutReason.ValueType  # 7
+    """The new model follows it by version edges, or was made from what does."""
 
 class LeaveOutReason(_LeaveOutReason, metaclass=_LeaveOutReasonEnumTypeWrapper):
     """Why a descendant is not made anew."""
@@ -167,6 +171,10 @@ LEAVE_OUT_REASON_UNCHANGED: LeaveOutReason.ValueType  # 4
 """None of its parents is made anew."""
 LEAVE_OUT_REASON_REMOVED: LeaveOutReason.ValueType  # 5
 """It was removed."""
+LEAVE_OUT_REASON_PARENT_REMOVED: LeaveOutReason.ValueType  # 6
+"""A parent that it would be made from anew was removed."""
+LEAVE_OUT_REASON_PRECEDES_NEW: LeaveOutReason.ValueType  # 7
+"""The new model follows it by version edges, or was made from what does."""
 Global___LeaveOutReason: _TypeAlias = LeaveOutReason  # noqa: Y015
 
 @_typing.final
@@ -223,6 +231,7 @@ class StepTarget(_message.Message):
     OLD_FIELD_NUMBER: _builtins.int
     PARENTS_FIELD_NUMBER: _builtins.int
     CREATION_FIELD_NUMBER: _builtins.int
+    MADE_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
     """UID of the new model."""
     @_builtins.property
@@ -235,7 +244,11 @@ class StepTarget(_message.Message):
 
     @_builtins.property
     def creation(self) -> _types_pb2.CreationRecord:
-        """How to make it."""
+        """How to make it, without source and environment."""
+
+    @_builtins.property
+    def made(self) -> _types_pb2.ModelSummary:
+        """The new model once it is committed: staged, later numbered. Absent before."""
 
     def __init__(
         self,
@@ -244,10 +257,11 @@ class StepTarget(_message.Message):
         old: _types_pb2.ModelSummary | None = ...,
         parents: _abc.Iterable[_types_pb2.ProvenanceEdge] | None = ...,
         creation: _types_pb2.CreationRecord | None = ...,
+        made: _types_pb2.ModelSummary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["creation", b"creation", "old", b"old"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["creation", b"creation", "made", b"made", "old", b"old"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["creation", b"creation", "old", b"old", "parents", b"parents", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["creation", b"creation", "made", b"made", "old", b"old", "parents", b"parents", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -267,6 +281,7 @@ class CascadeStep(_message.Message):
     WORKER_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    FAILED_TESTS_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Its place in the plan, from 0."""
     state: Global___StepState.ValueType
@@ -289,6 +304,10 @@ class CascadeStep(_message.Message):
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """When its lease ends; absent without one."""
 
+    @_builtins.property
+    def failed_tests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of tests that its models did not pass, as the last report said."""
+
     def __init__(
         self,
         *,
@@ -300,10 +319,11 @@ class CascadeStep(_message.Message):
         worker: _builtins.str = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         error: _builtins.str = ...,
+        failed_tests: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "error", b"error", "expires_at", b"expires_at", "needs", b"needs", "number", b"number", "state", b"state", "targets", b"targets", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "error", b"error", "expires_at", b"expires_at", "failed_tests", b"failed_tests", "needs", b"needs", "number", b"number", "state", b"state", "targets", b"targets", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -339,7 +359,7 @@ Global___LeftOut: _TypeAlias = LeftOut  # noqa: Y015
 
 @_typing.final
 class UpdatePlan(_message.Message):
-    """What an update would do."""
+    """What an update would do, as much of it as fits 1 MiB."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -347,6 +367,12 @@ class UpdatePlan(_message.Message):
     NEW_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     LEFT_OUT_FIELD_NUMBER: _builtins.int
+    STEP_COUNT_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_COUNT_FIELD_NUMBER: _builtins.int
+    step_count: _builtins.int
+    """How many steps there are."""
+    left_out_count: _builtins.int
+    """How many descendants are left out."""
     @_builtins.property
     def old(self) -> _types_pb2.ModelSummary:
         """The model that was updated."""
@@ -357,11 +383,11 @@ class UpdatePlan(_message.Message):
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___CascadeStep]:
-        """Parents first."""
+        """Parents first; if they are too many for a message, the first of them. GetCascade gives the others."""
 
     @_builtins.property
     def left_out(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftOut]:
-        """By creation time and uid."""
+        """By creation time and uid; if they are too many for a message, the first of them."""
 
     def __init__(
         self,
@@ -370,10 +396,12 @@ class UpdatePlan(_message.Message):
         new: _types_pb2.ModelSummary | None = ...,
         steps: _abc.Iterable[Global___CascadeStep] | None = ...,
         left_out: _abc.Iterable[Global___LeftOut] | None = ...,
+        step_count: _builtins.int = ...,
+        left_out_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["new", b"new", "old", b"old"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["left_out", b"left_out", "new", b"new", "old", b"old", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["left_out", b"left_out", "left_out_count", b"left_out_count", "new", b"new", "old", b"old", "step_count", b"step_count", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -560,16 +588,20 @@ class GetCascadeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ID_FIELD_NUMBER: _builtins.int
+    AFTER_STEPS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
+    after_steps: _builtins.int
+    """How many steps to leave out, the first ones: a cascade that does not fit a message is read in parts."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
+        after_steps: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_steps", b"after_steps", "id", b"id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -637,7 +669,7 @@ class ListCascadesResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def cascades(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cascade]:
-        """Newest first; without targets of their steps."""
+        """Newest first; without targets of their steps, and without what is left out."""
 
     def __init__(
         self,
@@ -781,6 +813,7 @@ class ReportStepRequest(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     IS_FINAL_FIELD_NUMBER: _builtins.int
     FAILED_TESTS_FIELD_NUMBER: _builtins.int
+    RELEASED_FIELD_NUMBER: _builtins.int
     cascade_id: _builtins.str
     """The cascade."""
     step: _builtins.int
@@ -791,6 +824,10 @@ class ReportStepRequest(_message.Message):
     """Why it failed, 4,000 characters at most; empty if it was done."""
     is_final: _builtins.bool
     """Whether trying again is of no use."""
+    released: _builtins.bool
+    """Whether the worker gives the step back, neither done nor failed: it can be leased at once, and the attempt does not
+    count. error is empty then.
+    """
     @_builtins.property
     def failed_tests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of tests that its models did not pass."""
@@ -804,10 +841,11 @@ class ReportStepRequest(_message.Message):
         error: _builtins.str = ...,
         is_final: _builtins.bool = ...,
         failed_tests: _abc.Iterable[_builtins.str] | None = ...,
+        released: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cascade_id", b"cascade_id", "error", b"error", "failed_tests", b"failed_tests", "is_final", b"is_final", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "cascade_id", b"cascade_id", "error", b"error", "failed_tests", b"failed_tests", "is_final", b"is_final", "released", b"released", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -930,24 +968,20 @@ class PublishCascadeResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CASCADE_FIELD_NUMBER: _builtins.int
-    MODELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def cascade(self) -> Global___Cascade:
-        """PUBLISHED, or BLOCKED."""
-
-    @_builtins.property
-    def models(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Model]:
-        """The new models in the order of steps and targets; empty if it is blocked."""
+        """PUBLISHED, its new models in the targets of its steps; or BLOCKED; or RUNNING, if the models of finished steps were
+        numbered and others are to come.
+        """
 
     def __init__(
         self,
         *,
         cascade: Global___Cascade | None = ...,
-        models: _abc.Iterable[_types_pb2.Model] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cascade", b"cascade"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cascade", b"cascade", "models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cascade", b"cascade"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

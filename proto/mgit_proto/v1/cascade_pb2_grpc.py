@@ -96,14 +96,16 @@ class CascadeServiceServicer:
 
         Errors:
         NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, NOT_A_REVISION: the new model
-        does not follow the old one by version edges); INVALID_ARGUMENT (INVALID_CASCADE).
+        does not follow the old one by version edges); INVALID_ARGUMENT (INVALID_CASCADE, INVALID_REFERENCE,
+        INVALID_NAME).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartCascade(self, request, context):
-        """Plans and keeps a cascade, so that its steps can be leased.
+        """Plans and keeps a cascade, so that its steps can be leased. A repeat gives the cascade that the first call started,
+        as it is now.
 
         Errors:
         As PlanCascade; ABORTED (CASCADE_OVERLAP: details name the running cascade; REQUEST_ID_REUSED).

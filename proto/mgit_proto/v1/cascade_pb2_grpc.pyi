@@ -46,10 +46,12 @@ class CascadeServiceStub:
 
     Errors:
       NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, NOT_A_REVISION: the new model
-      does not follow the old one by version edges); INVALID_ARGUMENT (INVALID_CASCADE).
+      does not follow the old one by version edges); INVALID_ARGUMENT (INVALID_CASCADE, INVALID_REFERENCE,
+      INVALID_NAME).
     """
     StartCascade: _grpc.UnaryUnaryMultiCallable[_cascade_pb2.StartCascadeRequest, _cascade_pb2.StartCascadeResponse]
-    """Plans and keeps a cascade, so that its steps can be leased.
+    """Plans and keeps a cascade, so that its steps can be leased. A repeat gives the cascade that the first call started,
+    as it is now.
 
     Errors:
       As PlanCascade; ABORTED (CASCADE_OVERLAP: details name the running cascade; REQUEST_ID_REUSED).
@@ -116,10 +118,12 @@ class CascadeServiceAsyncStub(CascadeServiceStub):
 
     Errors:
       NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, NOT_A_REVISION: the new model
-      does not follow the old one by version edges); INVALID_ARGUMENT (INVALID_CASCADE).
+      does not follow the old one by version edges); INVALID_ARGUMENT (INVALID_CASCADE, INVALID_REFERENCE,
+      INVALID_NAME).
     """
     StartCascade: _aio.UnaryUnaryMultiCallable[_cascade_pb2.StartCascadeRequest, _cascade_pb2.StartCascadeResponse]  # type: ignore[assignment]
-    """Plans and keeps a cascade, so that its steps can be leased.
+    """Plans and keeps a cascade, so that its steps can be leased. A repeat gives the cascade that the first call started,
+    as it is now.
 
     Errors:
       As PlanCascade; ABORTED (CASCADE_OVERLAP: details name the running cascade; REQUEST_ID_REUSED).
@@ -189,7 +193,8 @@ class CascadeServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, NOT_A_REVISION: the new model
-          does not follow the old one by version edges); INVALID_ARGUMENT (INVALID_CASCADE).
+          does not follow the old one by version edges); INVALID_ARGUMENT (INVALID_CASCADE, INVALID_REFERENCE,
+          INVALID_NAME).
         """
 
     @_abc_1.abstractmethod
@@ -198,7 +203,8 @@ class CascadeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cascade_pb2.StartCascadeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cascade_pb2.StartCascadeResponse, _abc.Awaitable[_cascade_pb2.StartCascadeResponse]]:
-        """Plans and keeps a cascade, so that its steps can be leased.
+        """Plans and keeps a cascade, so that its steps can be leased. A repeat gives the cascade that the first call started,
+        as it is now.
 
         Errors:
           As PlanCascade; ABORTED (CASCADE_OVERLAP: details name the running cascade; REQUEST_ID_REUSED).

@@ -1,0 +1,43 @@
+"""Creation records as messages, and back."""
+
+from __future__ import annotations
+
+from mgit_core.creation import CreationRecord, check_creation
+from mgit_proto.v1 import types_pb2
+from mgit_service.servicers.metadata import metadata_message, metadata_value
+
+__all__ = ["creation_message", "creation_value"]
+
+
+def creation_message(record: CreationRecord) -> types_pb2.CreationRecord:
+    """How a model was created."""
+    return types_pb2.CreationRecord(
+        entry_point=record.entry_point,
+        code_digest=record.code_digest,
+        source=record.source,
+        arguments={name: metadata_message(value) for name, value in record.arguments.items()},
+        seed=record.seed,
+        environment=dict(record.environment),
+        group=record.group,
+        member=record.member,
+    )
+
+
+def creation_value(message: types_pb2.CreationRecord) -> CreationRecord:
+    """How a model was created, checked.
+
+    Raises:
+        InvalidArgumentError: INVALID_CREATION or INVALID_METADATA.
+    """
+    return check_creation(
+        CreationRecord(
+            entry_point=message.entry_point,
+            code_digest=message.code_digest,
+            source=message.source,
+            arguments=metadata_value(message.arguments),
+            seed=message.seed if message.HasField("seed") else None,
+            environment=dict(message.environment),
+            group=message.group,
+            member=message.member,
+        )
+    )
