@@ -11,10 +11,10 @@ from mgit.chunks import WireChunkReader
 from mgit.connection import Connection
 from mgit.content import ModelContent
 from mgit.cutting import cut_source
+from mgit.file_layouts import WeightsLayout, build_weights, layout_of_files
 from mgit.frameworks.detection import open_source
 from mgit.manifests import Listing
 from mgit.progress import ProgressCounter
-from mgit.rebuilding import WeightsLayout, build_weights, layout_of_files
 from mgit.saving import SaveJob, save_model
 from mgit_core.errors import CorruptError, ErrorReason, InvalidArgumentError, MGitError
 from mgit_core.manifest import Manifest, make_parameter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mgit.chunks import BufferSink, ChunkPlan, fetch_chunks
+from mgit.chunks import BufferSink, ChunkPlan
 from mgit.content import ModelContent
 from mgit_core.chunking import file_chunk_sizes
 from mgit_core.digest import Digest
@@ -102,7 +102,7 @@ def _fetch_headers(content: ModelContent, entries: Sequence[FileEntry]) -> dict[
         for digest, size_bytes in _chunks_of(entry):
             plan.add(digest, size_bytes, sink, start)
             start += size_bytes
-    fetch_chunks(content.connection, plan)
+    content.fetch(plan)
     return {path: bytes(header) for path, header in headers.items()}
 
 
