@@ -25,15 +25,37 @@ _sym_db = _symbol_database.Default()
 from mgit_proto.v1 import types_pb2 as mgit__proto_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mgit_proto/v1/diff.proto\x12\x07mgit.v1\x1a\x19mgit_proto/v1/types.proto\"G\n\x11\x44iffModelsRequest\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x13\n\x0bwith_values\x18\x03 \x01(\x08\"a\n\x12\x44iffModelsResponse\x12%\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12$\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x15.mgit.v1.ModelSummaryb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18mgit_proto/v1/diff.proto\x12\x07mgit.v1\x1a\x19mgit_proto/v1/types.proto\"[\n\x11\x44iffModelsRequest\x12\x0e\n\x06\x62\x65\x66ore\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\x12\x13\n\x0bwith_values\x18\x03 \x01(\x08\x12\x12\n\nwith_equal\x18\x04 \x01(\x08\"\xc0\x01\n\x12\x44iffModelsResponse\x12%\n\x07outline\x18\x01 \x01(\x0b\x32\x14.mgit.v1.DiffOutline\x12\"\n\x06layers\x18\x02 \x03(\x0b\x32\x12.mgit.v1.LayerDiff\x12\x1f\n\x04\x66low\x18\x03 \x03(\x0b\x32\x11.mgit.v1.FlowDiff\x12*\n\nparameters\x18\x04 \x03(\x0b\x32\x16.mgit.v1.ParameterDiff\x12\x12\n\ndone_bytes\x18\x05 \x01(\x03\"\xc1\x01\n\x0cRelationship\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.mgit.v1.RelationshipKind\x12#\n\x08relation\x18\x02 \x01(\x0e\x32\x11.mgit.v1.Relation\x12\x18\n\x10is_newer_version\x18\x03 \x01(\x08\x12\x18\n\x10is_older_version\x18\x04 \x01(\x08\x12/\n\x10\x63ommon_ancestors\x18\x05 \x03(\x0b\x32\x15.mgit.v1.ModelSummary\"\xe8\x02\n\x0b\x44iffOutline\x12%\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12$\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12+\n\x0crelationship\x18\x03 \x01(\x0b\x32\x15.mgit.v1.Relationship\x12\x14\n\x0clayer_source\x18\x04 \x01(\t\x12\x12\n\nlayer_note\x18\x05 \x01(\t\x12\x14\n\x0c\x65qual_layers\x18\x06 \x01(\x03\x12\x12\n\nequal_flow\x18\x07 \x01(\x03\x12\r\n\x05items\x18\x08 \x01(\x03\x12\x13\n\x0bleast_items\x18\t \x01(\x03\x12\x18\n\x10\x65qual_parameters\x18\n \x01(\x03\x12\x1c\n\x14\x64iffering_parameters\x18\x0b \x01(\x03\x12\x1a\n\x12renamed_parameters\x18\x0c \x01(\x03\x12\x13\n\x0btotal_bytes\x18\r \x01(\x03\"\x84\x01\n\x0eLayerAttribute\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x11\n\x07integer\x18\x03 \x01(\x03H\x00\x12\x0e\n\x04\x66lag\x18\x04 \x01(\x08H\x00\x12(\n\x07lengths\x18\x05 \x01(\x0b\x32\x15.mgit.v1.LayerLengthsH\x00\x42\x07\n\x05value\"\x1e\n\x0cLayerLengths\x12\x0e\n\x06values\x18\x01 \x03(\x03\"\x8b\x01\n\tLayerSide\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12+\n\nattributes\x18\x03 \x03(\x0b\x32\x17.mgit.v1.LayerAttribute\x12\x12\n\nparameters\x18\x04 \x03(\t\x12\x0f\n\x07repeats\x18\x05 \x01(\t\x12\x10\n\x08position\x18\x06 \x01(\x05\"u\n\tLayerDiff\x12\"\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x12.mgit.v1.LayerSide\x12!\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x12.mgit.v1.LayerSide\x12!\n\x05state\x18\x03 \x01(\x0e\x32\x12.mgit.v1.DiffState\"K\n\x08\x46lowDiff\x12\r\n\x05giver\x18\x01 \x01(\t\x12\r\n\x05taker\x18\x02 \x01(\t\x12!\n\x05state\x18\x03 \x01(\x0e\x32\x12.mgit.v1.DiffState\"\x97\x02\n\x0fParameterChange\x12\x10\n\x08\x63ompared\x18\x01 \x01(\x03\x12\x11\n\tdiffering\x18\x02 \x01(\x03\x12\x12\n\nnot_finite\x18\x03 \x01(\x03\x12\x14\n\x0c\x62\x65\x66ore_zeros\x18\x04 \x01(\x03\x12\x13\n\x0b\x61\x66ter_zeros\x18\x05 \x01(\x03\x12\x13\n\x0b\x62\x65\x66ore_norm\x18\x06 \x01(\x01\x12\x12\n\nafter_norm\x18\x07 \x01(\x01\x12\x13\n\x0b\x63hange_norm\x18\x08 \x01(\x01\x12\x0f\n\x07largest\x18\t \x01(\x01\x12\x13\n\x06\x63osine\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04rank\x18\x0b \x01(\x05H\x01\x88\x01\x01\x12\x15\n\rrank_is_bound\x18\x0c \x01(\x08\x42\t\n\x07_cosineB\x07\n\x05_rank\"\x80\x01\n\rParameterDiff\x12\"\n\x06\x62\x65\x66ore\x18\x01 \x01(\x0b\x32\x12.mgit.v1.Parameter\x12!\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x12.mgit.v1.Parameter\x12(\n\x06\x63hange\x18\x03 \x01(\x0b\x32\x18.mgit.v1.ParameterChange*\x83\x01\n\tDiffState\x12\x1a\n\x16\x44IFF_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44IFF_STATE_EQUAL\x10\x01\x12\x16\n\x12\x44IFF_STATE_CHANGED\x10\x02\x12\x14\n\x10\x44IFF_STATE_ADDED\x10\x03\x12\x16\n\x12\x44IFF_STATE_REMOVED\x10\x04*\x8e\x02\n\x10RelationshipKind\x12!\n\x1dRELATIONSHIP_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16RELATIONSHIP_KIND_SAME\x10\x01\x12\x1b\n\x17RELATIONSHIP_KIND_CHILD\x10\x02\x12\x1c\n\x18RELATIONSHIP_KIND_PARENT\x10\x03\x12 \n\x1cRELATIONSHIP_KIND_DESCENDANT\x10\x04\x12\x1e\n\x1aRELATIONSHIP_KIND_ANCESTOR\x10\x05\x12\x1d\n\x19RELATIONSHIP_KIND_RELATED\x10\x06\x12\x1f\n\x1bRELATIONSHIP_KIND_UNRELATED\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mgit_proto.v1.diff_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_DIFFSTATE']._serialized_start=1830
+  _globals['_DIFFSTATE']._serialized_end=1961
+  _globals['_RELATIONSHIPKIND']._serialized_start=1964
+  _globals['_RELATIONSHIPKIND']._serialized_end=2234
   _globals['_DIFFMODELSREQUEST']._serialized_start=64
-  _globals['_DIFFMODELSREQUEST']._serialized_end=135
-  _globals['_DIFFMODELSRESPONSE']._serialized_start=137
-  _globals['_DIFFMODELSRESPONSE']._serialized_end=234
+  _globals['_DIFFMODELSREQUEST']._serialized_end=155
+  _globals['_DIFFMODELSRESPONSE']._serialized_start=158
+  _globals['_DIFFMODELSRESPONSE']._serialized_end=350
+  _globals['_RELATIONSHIP']._serialized_start=353
+  _globals['_RELATIONSHIP']._serialized_end=546
+  _globals['_DIFFOUTLINE']._serialized_start=549
+  _globals['_DIFFOUTLINE']._serialized_end=909
+  _globals['_LAYERATTRIBUTE']._serialized_start=912
+  _globals['_LAYERATTRIBUTE']._serialized_end=1044
+  _globals['_LAYERLENGTHS']._serialized_start=1046
+  _globals['_LAYERLENGTHS']._serialized_end=1076
+  _globals['_LAYERSIDE']._serialized_start=1079
+  _globals['_LAYERSIDE']._serialized_end=1218
+  _globals['_LAYERDIFF']._serialized_start=1220
+  _globals['_LAYERDIFF']._serialized_end=1337
+  _globals['_FLOWDIFF']._serialized_start=1339
+  _globals['_FLOWDIFF']._serialized_end=1414
+  _globals['_PARAMETERCHANGE']._serialized_start=1417
+  _globals['_PARAMETERCHANGE']._serialized_end=1696
+  _globals['_PARAMETERDIFF']._serialized_start=1699
+  _globals['_PARAMETERDIFF']._serialized_end=1827
 # @@protoc_insertion_point(module_scope)

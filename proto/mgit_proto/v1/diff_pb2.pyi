@@ -3,8 +3,11 @@
 isort:skip_file
 What differs between two models."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mgit_proto.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -17,6 +20,82 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _DiffState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DiffStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DiffState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DIFF_STATE_UNSPECIFIED: _DiffState.ValueType  # 0
+    """Never sent by a server."""
+    DIFF_STATE_EQUAL: _DiffState.ValueType  # 1
+    """A layer of the same kind and shapes, data flow that both have, a parameter with the same bits."""
+    DIFF_STATE_CHANGED: _DiffState.ValueType  # 2
+    """There before and after, but not alike."""
+    DIFF_STATE_ADDED: _DiffState.ValueType  # 3
+    """There after only."""
+    DIFF_STATE_REMOVED: _DiffState.ValueType  # 4
+    """There before only."""
+
+class DiffState(_DiffState, metaclass=_DiffStateEnumTypeWrapper):
+    """What is the same before and after, and what is not."""
+
+DIFF_STATE_UNSPECIFIED: DiffState.ValueType  # 0
+"""Never sent by a server."""
+DIFF_STATE_EQUAL: DiffState.ValueType  # 1
+"""A layer of the same kind and shapes, data flow that both have, a parameter with the same bits."""
+DIFF_STATE_CHANGED: DiffState.ValueType  # 2
+"""There before and after, but not alike."""
+DIFF_STATE_ADDED: DiffState.ValueType  # 3
+"""There after only."""
+DIFF_STATE_REMOVED: DiffState.ValueType  # 4
+"""There before only."""
+Global___DiffState: _TypeAlias = DiffState  # noqa: Y015
+
+class _RelationshipKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RelationshipKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RelationshipKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELATIONSHIP_KIND_UNSPECIFIED: _RelationshipKind.ValueType  # 0
+    """Never sent by a server."""
+    RELATIONSHIP_KIND_SAME: _RelationshipKind.ValueType  # 1
+    """The same model."""
+    RELATIONSHIP_KIND_CHILD: _RelationshipKind.ValueType  # 2
+    """It was made from it."""
+    RELATIONSHIP_KIND_PARENT: _RelationshipKind.ValueType  # 3
+    """The other was made from it."""
+    RELATIONSHIP_KIND_DESCENDANT: _RelationshipKind.ValueType  # 4
+    """It was made from it over more than one edge."""
+    RELATIONSHIP_KIND_ANCESTOR: _RelationshipKind.ValueType  # 5
+    """The other was made from it over more than one edge."""
+    RELATIONSHIP_KIND_RELATED: _RelationshipKind.ValueType  # 6
+    """They have a common ancestor."""
+    RELATIONSHIP_KIND_UNRELATED: _RelationshipKind.ValueType  # 7
+    """None of these."""
+
+class RelationshipKind(_RelationshipKind, metaclass=_RelationshipKindEnumTypeWrapper):
+    """What the model that is compared to is to the one that is compared from, over provenance edges."""
+
+RELATIONSHIP_KIND_UNSPECIFIED: RelationshipKind.ValueType  # 0
+"""Never sent by a server."""
+RELATIONSHIP_KIND_SAME: RelationshipKind.ValueType  # 1
+"""The same model."""
+RELATIONSHIP_KIND_CHILD: RelationshipKind.ValueType  # 2
+"""It was made from it."""
+RELATIONSHIP_KIND_PARENT: RelationshipKind.ValueType  # 3
+"""The other was made from it."""
+RELATIONSHIP_KIND_DESCENDANT: RelationshipKind.ValueType  # 4
+"""It was made from it over more than one edge."""
+RELATIONSHIP_KIND_ANCESTOR: RelationshipKind.ValueType  # 5
+"""The other was made from it over more than one edge."""
+RELATIONSHIP_KIND_RELATED: RelationshipKind.ValueType  # 6
+"""They have a common ancestor."""
+RELATIONSHIP_KIND_UNRELATED: RelationshipKind.ValueType  # 7
+"""None of these."""
+Global___RelationshipKind: _TypeAlias = RelationshipKind  # noqa: Y015
+
 @_typing.final
 class DiffModelsRequest(_message.Message):
     """Asks what differs."""
@@ -26,22 +105,26 @@ class DiffModelsRequest(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     WITH_VALUES_FIELD_NUMBER: _builtins.int
+    WITH_EQUAL_FIELD_NUMBER: _builtins.int
     before: _builtins.str
     """Reference of the model that is compared from."""
     after: _builtins.str
     """Reference of the model that is compared to."""
     with_values: _builtins.bool
     """Whether parameters that differ are read, to tell by how much."""
+    with_equal: _builtins.bool
+    """Whether equal layers, data flow and parameters are told too, as a picture of both models needs them."""
     def __init__(
         self,
         *,
         before: _builtins.str = ...,
         after: _builtins.str = ...,
         with_values: _builtins.bool = ...,
+        with_equal: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "with_values", b"with_values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "with_equal", b"with_equal", "with_values", b"with_values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -49,30 +132,449 @@ Global___DiffModelsRequest: _TypeAlias = DiffModelsRequest  # noqa: Y015
 
 @_typing.final
 class DiffModelsResponse(_message.Message):
-    """A part of a diff."""
+    """A part of a diff: first an outline, then layers, data flow and parameters, each in pages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTLINE_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
+    FLOW_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    DONE_BYTES_FIELD_NUMBER: _builtins.int
+    done_bytes: _builtins.int
+    """Bytes of raw content that were read so far, of the outline's total_bytes."""
+    @_builtins.property
+    def outline(self) -> Global___DiffOutline:
+        """In the first message only."""
+
+    @_builtins.property
+    def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerDiff]:
+        """Layers that differ or were renamed: in the order of before, added ones last."""
+
+    @_builtins.property
+    def flow(self) -> _containers.RepeatedCompositeFieldContainer[Global___FlowDiff]:
+        """Data flow that differs."""
+
+    @_builtins.property
+    def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___ParameterDiff]:
+        """Parameters that differ or were renamed, in the order of before, added ones last. Values are told as they are read."""
+
+    def __init__(
+        self,
+        *,
+        outline: Global___DiffOutline | None = ...,
+        layers: _abc.Iterable[Global___LayerDiff] | None = ...,
+        flow: _abc.Iterable[Global___FlowDiff] | None = ...,
+        parameters: _abc.Iterable[Global___ParameterDiff] | None = ...,
+        done_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outline", b"outline"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done_bytes", b"done_bytes", "flow", b"flow", "layers", b"layers", "outline", b"outline", "parameters", b"parameters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffModelsResponse: _TypeAlias = DiffModelsResponse  # noqa: Y015
+
+@_typing.final
+class Relationship(_message.Message):
+    """How two models stand to each other in the lineage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    RELATION_FIELD_NUMBER: _builtins.int
+    IS_NEWER_VERSION_FIELD_NUMBER: _builtins.int
+    IS_OLDER_VERSION_FIELD_NUMBER: _builtins.int
+    COMMON_ANCESTORS_FIELD_NUMBER: _builtins.int
+    kind: Global___RelationshipKind.ValueType
+    """Over provenance edges."""
+    relation: _types_pb2.Relation.ValueType
+    """Relation of the edge between child and parent; unspecified for all other kinds."""
+    is_newer_version: _builtins.bool
+    """Whether a version edge leads from the model compared to to the one compared from."""
+    is_older_version: _builtins.bool
+    """Whether a version edge leads the other way."""
+    @_builtins.property
+    def common_ancestors(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.ModelSummary]:
+        """Of related models the common ancestors that are no ancestors of another common one; 10 at most."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___RelationshipKind.ValueType = ...,
+        relation: _types_pb2.Relation.ValueType = ...,
+        is_newer_version: _builtins.bool = ...,
+        is_older_version: _builtins.bool = ...,
+        common_ancestors: _abc.Iterable[_types_pb2.ModelSummary] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["common_ancestors", b"common_ancestors", "is_newer_version", b"is_newer_version", "is_older_version", b"is_older_version", "kind", b"kind", "relation", b"relation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Relationship: _TypeAlias = Relationship  # noqa: Y015
+
+@_typing.final
+class DiffOutline(_message.Message):
+    """What manifests and layer graphs tell."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    RELATIONSHIP_FIELD_NUMBER: _builtins.int
+    LAYER_SOURCE_FIELD_NUMBER: _builtins.int
+    LAYER_NOTE_FIELD_NUMBER: _builtins.int
+    EQUAL_LAYERS_FIELD_NUMBER: _builtins.int
+    EQUAL_FLOW_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    LEAST_ITEMS_FIELD_NUMBER: _builtins.int
+    EQUAL_PARAMETERS_FIELD_NUMBER: _builtins.int
+    DIFFERING_PARAMETERS_FIELD_NUMBER: _builtins.int
+    RENAMED_PARAMETERS_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    layer_source: _builtins.str
+    """Where the compared layers come from: "export", "fx" or "names". With names no data flow is known."""
+    layer_note: _builtins.str
+    """What a reader should know of the layers; empty if there is nothing."""
+    equal_layers: _builtins.int
+    """Layers of the same kind and shapes, renamed ones included."""
+    equal_flow: _builtins.int
+    """Edges of data flow that both have."""
+    items: _builtins.int
+    """Layers that were added, removed or changed, and edges of data flow that were added or removed."""
+    least_items: _builtins.int
+    """No diff of the two has fewer items; equal to items where the diff is known to be minimal."""
+    equal_parameters: _builtins.int
+    """Parameters with the same bits, renamed ones included."""
+    differing_parameters: _builtins.int
+    """Parameters that were added or removed, or have other bits."""
+    renamed_parameters: _builtins.int
+    """Parameters under another name."""
+    total_bytes: _builtins.int
+    """Bytes of raw content that are read for values; 0 without."""
     @_builtins.property
     def before(self) -> _types_pb2.ModelSummary:
-        """In the first message only: the models."""
+        """The model that is compared from."""
 
     @_builtins.property
     def after(self) -> _types_pb2.ModelSummary:
-        """In the first message only."""
+        """The model that is compared to."""
+
+    @_builtins.property
+    def relationship(self) -> Global___Relationship:
+        """How they stand to each other."""
 
     def __init__(
         self,
         *,
         before: _types_pb2.ModelSummary | None = ...,
         after: _types_pb2.ModelSummary | None = ...,
+        relationship: Global___Relationship | None = ...,
+        layer_source: _builtins.str = ...,
+        layer_note: _builtins.str = ...,
+        equal_layers: _builtins.int = ...,
+        equal_flow: _builtins.int = ...,
+        items: _builtins.int = ...,
+        least_items: _builtins.int = ...,
+        equal_parameters: _builtins.int = ...,
+        differing_parameters: _builtins.int = ...,
+        renamed_parameters: _builtins.int = ...,
+        total_bytes: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "relationship", b"relationship"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "differing_parameters", b"differing_parameters", "equal_flow", b"equal_flow", "equal_layers", b"equal_layers", "equal_parameters", b"equal_parameters", "items", b"items", "layer_note", b"layer_note", "layer_source", b"layer_source", "least_items", b"least_items", "relationship", b"relationship", "renamed_parameters", b"renamed_parameters", "total_bytes", b"total_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___DiffModelsResponse: _TypeAlias = DiffModelsResponse  # noqa: Y015
+Global___DiffOutline: _TypeAlias = DiffOutline  # noqa: Y015
+
+@_typing.final
+class LayerAttribute(_message.Message):
+    """One attribute of a layer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    INTEGER_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    LENGTHS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, such as in_features."""
+    text: _builtins.str
+    """Text."""
+    integer: _builtins.int
+    """A whole number."""
+    flag: _builtins.bool
+    """A truth value."""
+    @_builtins.property
+    def lengths(self) -> Global___LayerLengths:
+        """Several whole numbers."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        text: _builtins.str = ...,
+        integer: _builtins.int = ...,
+        flag: _builtins.bool = ...,
+        lengths: Global___LayerLengths | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "integer", b"integer", "lengths", b"lengths", "text", b"text", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "integer", b"integer", "lengths", b"lengths", "name", b"name", "text", b"text", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["text", "integer", "flag", "lengths"]  # noqa: Y015
+    _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
+
+Global___LayerAttribute: _TypeAlias = LayerAttribute  # noqa: Y015
+
+@_typing.final
+class LayerLengths(_message.Message):
+    """Several whole numbers, such as the sides of a kernel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The numbers."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LayerLengths: _TypeAlias = LayerLengths  # noqa: Y015
+
+@_typing.final
+class LayerSide(_message.Message):
+    """A layer in one of the models."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    REPEATS_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Its place in the model; empty for the outermost module."""
+    kind: _builtins.str
+    """What it is, such as the name of its class."""
+    repeats: _builtins.str
+    """Path of the layer of which this is a further call; empty for a first one."""
+    position: _builtins.int
+    """Its place among the layers of its model, from 0."""
+    @_builtins.property
+    def attributes(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerAttribute]:
+        """What fixes its shape, by name."""
+
+    @_builtins.property
+    def parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of its own parameters, as many as fit into 64 KiB."""
+
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        attributes: _abc.Iterable[Global___LayerAttribute] | None = ...,
+        parameters: _abc.Iterable[_builtins.str] | None = ...,
+        repeats: _builtins.str = ...,
+        position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "kind", b"kind", "parameters", b"parameters", "path", b"path", "position", b"position", "repeats", b"repeats"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LayerSide: _TypeAlias = LayerSide  # noqa: Y015
+
+@_typing.final
+class LayerDiff(_message.Message):
+    """A layer before and after."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    state: Global___DiffState.ValueType
+    """What became of it; equal with two paths for one that was renamed."""
+    @_builtins.property
+    def before(self) -> Global___LayerSide:
+        """Absent for an added layer."""
+
+    @_builtins.property
+    def after(self) -> Global___LayerSide:
+        """Absent for a removed one."""
+
+    def __init__(
+        self,
+        *,
+        before: Global___LayerSide | None = ...,
+        after: Global___LayerSide | None = ...,
+        state: Global___DiffState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LayerDiff: _TypeAlias = LayerDiff  # noqa: Y015
+
+@_typing.final
+class FlowDiff(_message.Message):
+    """An edge of data flow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GIVER_FIELD_NUMBER: _builtins.int
+    TAKER_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    giver: _builtins.str
+    """Path of the layer whose output it is: before for removed flow, else after."""
+    taker: _builtins.str
+    """Path of the layer that takes it."""
+    state: Global___DiffState.ValueType
+    """Never changed."""
+    def __init__(
+        self,
+        *,
+        giver: _builtins.str = ...,
+        taker: _builtins.str = ...,
+        state: Global___DiffState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["giver", b"giver", "state", b"state", "taker", b"taker"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlowDiff: _TypeAlias = FlowDiff  # noqa: Y015
+
+@_typing.final
+class ParameterChange(_message.Message):
+    """By how much the numbers of a parameter differ. A complex item is two numbers. Numbers that are NaN or infinite on
+    either side are left out of all that is measured.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPARED_FIELD_NUMBER: _builtins.int
+    DIFFERING_FIELD_NUMBER: _builtins.int
+    NOT_FINITE_FIELD_NUMBER: _builtins.int
+    BEFORE_ZEROS_FIELD_NUMBER: _builtins.int
+    AFTER_ZEROS_FIELD_NUMBER: _builtins.int
+    BEFORE_NORM_FIELD_NUMBER: _builtins.int
+    AFTER_NORM_FIELD_NUMBER: _builtins.int
+    CHANGE_NORM_FIELD_NUMBER: _builtins.int
+    LARGEST_FIELD_NUMBER: _builtins.int
+    COSINE_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    RANK_IS_BOUND_FIELD_NUMBER: _builtins.int
+    compared: _builtins.int
+    """Numbers that both sides have; of shapes that differ in the first axis alone those of the common rows."""
+    differing: _builtins.int
+    """Those with other bits; of two data types those with other values."""
+    not_finite: _builtins.int
+    """Those that are NaN or infinite on either side."""
+    before_zeros: _builtins.int
+    """Zeros before."""
+    after_zeros: _builtins.int
+    """Zeros after."""
+    before_norm: _builtins.float
+    """L2 norm before."""
+    after_norm: _builtins.float
+    """L2 norm after."""
+    change_norm: _builtins.float
+    """L2 norm of the difference."""
+    largest: _builtins.float
+    """Largest absolute difference."""
+    cosine: _builtins.float
+    """Of the angle between both; absent where one has no length."""
+    rank: _builtins.int
+    """Numerical rank of the difference, above what rounding makes, 64 at most; absent where it is not told."""
+    rank_is_bound: _builtins.bool
+    """Whether the rank may be higher."""
+    def __init__(
+        self,
+        *,
+        compared: _builtins.int = ...,
+        differing: _builtins.int = ...,
+        not_finite: _builtins.int = ...,
+        before_zeros: _builtins.int = ...,
+        after_zeros: _builtins.int = ...,
+        before_norm: _builtins.float = ...,
+        after_norm: _builtins.float = ...,
+        change_norm: _builtins.float = ...,
+        largest: _builtins.float = ...,
+        cosine: _builtins.float | None = ...,
+        rank: _builtins.int | None = ...,
+        rank_is_bound: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cosine", b"_cosine", "_rank", b"_rank", "cosine", b"cosine", "rank", b"rank"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cosine", b"_cosine", "_rank", b"_rank", "after_norm", b"after_norm", "after_zeros", b"after_zeros", "before_norm", b"before_norm", "before_zeros", b"before_zeros", "change_norm", b"change_norm", "compared", b"compared", "cosine", b"cosine", "differing", b"differing", "largest", b"largest", "not_finite", b"not_finite", "rank", b"rank", "rank_is_bound", b"rank_is_bound"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cosine: _TypeAlias = _typing.Literal["cosine"]  # noqa: Y015
+    _WhichOneofArgType__cosine: _TypeAlias = _typing.Literal["_cosine", b"_cosine"]  # noqa: Y015
+    _WhichOneofReturnType__rank: _TypeAlias = _typing.Literal["rank"]  # noqa: Y015
+    _WhichOneofArgType__rank: _TypeAlias = _typing.Literal["_rank", b"_rank"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cosine) -> _WhichOneofReturnType__cosine | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rank) -> _WhichOneofReturnType__rank | None: ...
+
+Global___ParameterChange: _TypeAlias = ParameterChange  # noqa: Y015
+
+@_typing.final
+class ParameterDiff(_message.Message):
+    """A parameter before and after."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def before(self) -> _types_pb2.Parameter:
+        """Absent for an added parameter; chunk digests are not sent."""
+
+    @_builtins.property
+    def after(self) -> _types_pb2.Parameter:
+        """Absent for a removed one; chunk digests are not sent."""
+
+    @_builtins.property
+    def change(self) -> Global___ParameterChange:
+        """Absent without values, and where shapes cannot be compared."""
+
+    def __init__(
+        self,
+        *,
+        before: _types_pb2.Parameter | None = ...,
+        after: _types_pb2.Parameter | None = ...,
+        change: Global___ParameterChange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "change", b"change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "change", b"change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ParameterDiff: _TypeAlias = ParameterDiff  # noqa: Y015
