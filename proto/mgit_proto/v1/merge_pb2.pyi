@@ -3,8 +3,11 @@
 isort:skip_file
 Merging two models."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mgit_proto.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -17,6 +20,176 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ConflictChoice:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConflictChoiceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConflictChoice.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONFLICT_CHOICE_UNSPECIFIED: _ConflictChoice.ValueType  # 0
+    """Nothing was chosen."""
+    CONFLICT_CHOICE_OURS: _ConflictChoice.ValueType  # 1
+    """The content of ours."""
+    CONFLICT_CHOICE_THEIRS: _ConflictChoice.ValueType  # 2
+    """The content of theirs."""
+    CONFLICT_CHOICE_AVERAGE: _ConflictChoice.ValueType  # 3
+    """The mean of both: (ours + theirs) / 2."""
+    CONFLICT_CHOICE_TASK_ARITHMETIC: _ConflictChoice.ValueType  # 4
+    """The base and both changes: base + (scale (ours - base) + scale (theirs - base))."""
+    CONFLICT_CHOICE_TIES: _ConflictChoice.ValueType  # 5
+    """The base and the largest parts of both changes, where their signs agree."""
+
+class ConflictChoice(_ConflictChoice, metaclass=_ConflictChoiceEnumTypeWrapper):
+    """What becomes of something that both sides changed differently."""
+
+CONFLICT_CHOICE_UNSPECIFIED: ConflictChoice.ValueType  # 0
+"""Nothing was chosen."""
+CONFLICT_CHOICE_OURS: ConflictChoice.ValueType  # 1
+"""The content of ours."""
+CONFLICT_CHOICE_THEIRS: ConflictChoice.ValueType  # 2
+"""The content of theirs."""
+CONFLICT_CHOICE_AVERAGE: ConflictChoice.ValueType  # 3
+"""The mean of both: (ours + theirs) / 2."""
+CONFLICT_CHOICE_TASK_ARITHMETIC: ConflictChoice.ValueType  # 4
+"""The base and both changes: base + (scale (ours - base) + scale (theirs - base))."""
+CONFLICT_CHOICE_TIES: ConflictChoice.ValueType  # 5
+"""The base and the largest parts of both changes, where their signs agree."""
+Global___ConflictChoice: _TypeAlias = ConflictChoice  # noqa: Y015
+
+class _SideChange:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SideChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SideChange.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SIDE_CHANGE_UNSPECIFIED: _SideChange.ValueType  # 0
+    """Never sent by a server."""
+    SIDE_CHANGE_UNCHANGED: _SideChange.ValueType  # 1
+    """Nothing; of parameters that share one memory only one may be changed."""
+    SIDE_CHANGE_CHANGED: _SideChange.ValueType  # 2
+    """Other values."""
+    SIDE_CHANGE_CAST: _SideChange.ValueType  # 3
+    """Another data type."""
+    SIDE_CHANGE_RESHAPED: _SideChange.ValueType  # 4
+    """Another shape."""
+    SIDE_CHANGE_ADDED: _SideChange.ValueType  # 5
+    """The base lacks it."""
+    SIDE_CHANGE_DELETED: _SideChange.ValueType  # 6
+    """The side lacks it."""
+
+class SideChange(_SideChange, metaclass=_SideChangeEnumTypeWrapper):
+    """What one side did to a parameter or file of the base."""
+
+SIDE_CHANGE_UNSPECIFIED: SideChange.ValueType  # 0
+"""Never sent by a server."""
+SIDE_CHANGE_UNCHANGED: SideChange.ValueType  # 1
+"""Nothing; of parameters that share one memory only one may be changed."""
+SIDE_CHANGE_CHANGED: SideChange.ValueType  # 2
+"""Other values."""
+SIDE_CHANGE_CAST: SideChange.ValueType  # 3
+"""Another data type."""
+SIDE_CHANGE_RESHAPED: SideChange.ValueType  # 4
+"""Another shape."""
+SIDE_CHANGE_ADDED: SideChange.ValueType  # 5
+"""The base lacks it."""
+SIDE_CHANGE_DELETED: SideChange.ValueType  # 6
+"""The side lacks it."""
+Global___SideChange: _TypeAlias = SideChange  # noqa: Y015
+
+class _Dependence:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DependenceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dependence.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEPENDENCE_UNSPECIFIED: _Dependence.ValueType  # 0
+    """Never sent by a server."""
+    DEPENDENCE_SAME_LAYER: _Dependence.ValueType  # 1
+    """Different parameters of one layer."""
+    DEPENDENCE_OURS_FEEDS_THEIRS: _Dependence.ValueType  # 2
+    """What ours changed feeds what theirs changed."""
+    DEPENDENCE_THEIRS_FEEDS_OURS: _Dependence.ValueType  # 3
+    """What theirs changed feeds what ours changed."""
+    DEPENDENCE_SHARED_LAYER: _Dependence.ValueType  # 4
+    """Both feed a third layer."""
+    DEPENDENCE_NOT_KNOWN: _Dependence.ValueType  # 5
+    """No data flow is known."""
+
+class Dependence(_Dependence, metaclass=_DependenceEnumTypeWrapper):
+    """Why changes of two layers may spoil each other."""
+
+DEPENDENCE_UNSPECIFIED: Dependence.ValueType  # 0
+"""Never sent by a server."""
+DEPENDENCE_SAME_LAYER: Dependence.ValueType  # 1
+"""Different parameters of one layer."""
+DEPENDENCE_OURS_FEEDS_THEIRS: Dependence.ValueType  # 2
+"""What ours changed feeds what theirs changed."""
+DEPENDENCE_THEIRS_FEEDS_OURS: Dependence.ValueType  # 3
+"""What theirs changed feeds what ours changed."""
+DEPENDENCE_SHARED_LAYER: Dependence.ValueType  # 4
+"""Both feed a third layer."""
+DEPENDENCE_NOT_KNOWN: Dependence.ValueType  # 5
+"""No data flow is known."""
+Global___Dependence: _TypeAlias = Dependence  # noqa: Y015
+
+class _MergeOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MergeOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MergeOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MERGE_OUTCOME_UNSPECIFIED: _MergeOutcome.ValueType  # 0
+    """Never sent by a server."""
+    MERGE_OUTCOME_CONFLICTED: _MergeOutcome.ValueType  # 1
+    """Conflicts are unresolved; nothing was made."""
+    MERGE_OUTCOME_MERGED: _MergeOutcome.ValueType  # 2
+    """A model was made at once."""
+    MERGE_OUTCOME_FAST_FORWARDED: _MergeOutcome.ValueType  # 3
+    """One side was made from the other, so that the model has the parameters of the later one."""
+    MERGE_OUTCOME_STAGED: _MergeOutcome.ValueType  # 4
+    """A model was staged; whoever asked runs its tests and calls DecideMerge."""
+
+class MergeOutcome(_MergeOutcome, metaclass=_MergeOutcomeEnumTypeWrapper):
+    """How a merge ended."""
+
+MERGE_OUTCOME_UNSPECIFIED: MergeOutcome.ValueType  # 0
+"""Never sent by a server."""
+MERGE_OUTCOME_CONFLICTED: MergeOutcome.ValueType  # 1
+"""Conflicts are unresolved; nothing was made."""
+MERGE_OUTCOME_MERGED: MergeOutcome.ValueType  # 2
+"""A model was made at once."""
+MERGE_OUTCOME_FAST_FORWARDED: MergeOutcome.ValueType  # 3
+"""One side was made from the other, so that the model has the parameters of the later one."""
+MERGE_OUTCOME_STAGED: MergeOutcome.ValueType  # 4
+"""A model was staged; whoever asked runs its tests and calls DecideMerge."""
+Global___MergeOutcome: _TypeAlias = MergeOutcome  # noqa: Y015
+
+@_typing.final
+class PatternChoice(_message.Message):
+    """A choice for everything whose name fits a pattern."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATTERN_FIELD_NUMBER: _builtins.int
+    CHOICE_FIELD_NUMBER: _builtins.int
+    pattern: _builtins.str
+    """Shell pattern (*, ?, [set]) over parameter names and file paths."""
+    choice: Global___ConflictChoice.ValueType
+    """The choice."""
+    def __init__(
+        self,
+        *,
+        pattern: _builtins.str = ...,
+        choice: Global___ConflictChoice.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "pattern", b"pattern"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PatternChoice: _TypeAlias = PatternChoice  # noqa: Y015
+
 @_typing.final
 class MergeModelsRequest(_message.Message):
     """Asks for a merge."""
@@ -28,16 +201,33 @@ class MergeModelsRequest(_message.Message):
     BASE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ON_CONFLICT_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    DENSITY_FIELD_NUMBER: _builtins.int
+    ACCEPT_FIELD_NUMBER: _builtins.int
     ours: _builtins.str
     """Reference of one side."""
     theirs: _builtins.str
     """Reference of the other."""
     base: _builtins.str
-    """Reference of the common ancestor; empty means that the lineage tells."""
+    """Reference of the model that both are compared with; empty means their merge base in the lineage."""
     name: _builtins.str
     """Name of the merged model."""
     request_id: _builtins.str
     """Makes the change idempotent."""
+    on_conflict: Global___ConflictChoice.ValueType
+    """What becomes of conflicts that no pattern fits; unspecified leaves them unresolved."""
+    scale: _builtins.float
+    """How much of the changes task arithmetic and TIES add to the base; absent means 1."""
+    density: _builtins.float
+    """Share of the numbers of each change that TIES keeps, above 0 and at most 1; absent means 0.2."""
+    accept: _builtins.bool
+    """Whether a merge with possible conflicts is made at once, without tests."""
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___PatternChoice]:
+        """At most 1,000; the first that fits counts."""
+
     def __init__(
         self,
         *,
@@ -46,14 +236,182 @@ class MergeModelsRequest(_message.Message):
         base: _builtins.str = ...,
         name: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        on_conflict: Global___ConflictChoice.ValueType = ...,
+        choices: _abc.Iterable[Global___PatternChoice] | None = ...,
+        scale: _builtins.float | None = ...,
+        density: _builtins.float | None = ...,
+        accept: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_density", b"_density", "_scale", b"_scale", "density", b"density", "scale", b"scale"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_density", b"_density", "_scale", b"_scale", "accept", b"accept", "base", b"base", "choices", b"choices", "density", b"density", "name", b"name", "on_conflict", b"on_conflict", "ours", b"ours", "request_id", b"request_id", "scale", b"scale", "theirs", b"theirs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__density: _TypeAlias = _typing.Literal["density"]  # noqa: Y015
+    _WhichOneofArgType__density: _TypeAlias = _typing.Literal["_density", b"_density"]  # noqa: Y015
+    _WhichOneofReturnType__scale: _TypeAlias = _typing.Literal["scale"]  # noqa: Y015
+    _WhichOneofArgType__scale: _TypeAlias = _typing.Literal["_scale", b"_scale"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__density) -> _WhichOneofReturnType__density | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__scale) -> _WhichOneofReturnType__scale | None: ...
+
+Global___MergeModelsRequest: _TypeAlias = MergeModelsRequest  # noqa: Y015
+
+@_typing.final
+class MergeConflict(_message.Message):
+    """Something that both sides changed differently."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
+    OURS_FIELD_NUMBER: _builtins.int
+    THEIRS_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
+    CHOICE_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    IS_FILE_FIELD_NUMBER: _builtins.int
+    ours: Global___SideChange.ValueType
+    """What ours did."""
+    theirs: Global___SideChange.ValueType
+    """What theirs did."""
+    choice: Global___ConflictChoice.ValueType
+    """What was chosen; unspecified if it is unresolved."""
+    why: _builtins.str
+    """What happened, and why a choice could not be used, in words."""
+    is_file: _builtins.bool
+    """Whether it is a file."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The parameter; or all that share one memory, which conflict as one; or the path of a file. At most 100."""
+
+    @_builtins.property
+    def layers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Paths of the layers that own them; none for a file. At most 100."""
+
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedScalarFieldContainer[Global___ConflictChoice.ValueType]:
+        """What may be chosen for it."""
+
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        layers: _abc.Iterable[_builtins.str] | None = ...,
+        ours: Global___SideChange.ValueType = ...,
+        theirs: Global___SideChange.ValueType = ...,
+        choices: _abc.Iterable[Global___ConflictChoice.ValueType] | None = ...,
+        choice: Global___ConflictChoice.ValueType = ...,
+        why: _builtins.str = ...,
+        is_file: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "name", b"name", "ours", b"ours", "request_id", b"request_id", "theirs", b"theirs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choice", b"choice", "choices", b"choices", "is_file", b"is_file", "layers", b"layers", "names", b"names", "ours", b"ours", "theirs", b"theirs", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___MergeModelsRequest: _TypeAlias = MergeModelsRequest  # noqa: Y015
+Global___MergeConflict: _TypeAlias = MergeConflict  # noqa: Y015
+
+@_typing.final
+class PossibleConflict(_message.Message):
+    """Changes of both sides that may spoil each other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OURS_FIELD_NUMBER: _builtins.int
+    THEIRS_FIELD_NUMBER: _builtins.int
+    DEPENDENCE_FIELD_NUMBER: _builtins.int
+    THROUGH_FIELD_NUMBER: _builtins.int
+    ours: _builtins.str
+    """Path of the layer that ours changed, or a parameter that no layer owns."""
+    theirs: _builtins.str
+    """The same of theirs."""
+    dependence: Global___Dependence.ValueType
+    """How they depend on each other."""
+    through: _builtins.str
+    """Path of the layer that both feed, for SHARED_LAYER."""
+    def __init__(
+        self,
+        *,
+        ours: _builtins.str = ...,
+        theirs: _builtins.str = ...,
+        dependence: Global___Dependence.ValueType = ...,
+        through: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dependence", b"dependence", "ours", b"ours", "theirs", b"theirs", "through", b"through"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PossibleConflict: _TypeAlias = PossibleConflict  # noqa: Y015
+
+@_typing.final
+class MergeSummary(_message.Message):
+    """What a merge found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_FIELD_NUMBER: _builtins.int
+    OURS_FIELD_NUMBER: _builtins.int
+    THEIRS_FIELD_NUMBER: _builtins.int
+    UNCHANGED_FIELD_NUMBER: _builtins.int
+    CHANGED_BY_OURS_FIELD_NUMBER: _builtins.int
+    CHANGED_BY_THEIRS_FIELD_NUMBER: _builtins.int
+    CHANGED_ALIKE_FIELD_NUMBER: _builtins.int
+    CONFLICTING_FIELD_NUMBER: _builtins.int
+    RESOLVED_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    unchanged: _builtins.int
+    """Parameters that nobody changed."""
+    changed_by_ours: _builtins.int
+    """Parameters that ours alone changed, additions and deletions included."""
+    changed_by_theirs: _builtins.int
+    """Parameters that theirs alone changed."""
+    changed_alike: _builtins.int
+    """Parameters that both changed to the same."""
+    conflicting: _builtins.int
+    """Parameters that both changed differently."""
+    resolved: _builtins.int
+    """How many of these were resolved by a choice."""
+    @_builtins.property
+    def base(self) -> _types_pb2.ModelSummary:
+        """The base."""
+
+    @_builtins.property
+    def ours(self) -> _types_pb2.ModelSummary:
+        """One side."""
+
+    @_builtins.property
+    def theirs(self) -> _types_pb2.ModelSummary:
+        """The other."""
+
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What a person should know, a sentence each."""
+
+    def __init__(
+        self,
+        *,
+        base: _types_pb2.ModelSummary | None = ...,
+        ours: _types_pb2.ModelSummary | None = ...,
+        theirs: _types_pb2.ModelSummary | None = ...,
+        unchanged: _builtins.int = ...,
+        changed_by_ours: _builtins.int = ...,
+        changed_by_theirs: _builtins.int = ...,
+        changed_alike: _builtins.int = ...,
+        conflicting: _builtins.int = ...,
+        resolved: _builtins.int = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "ours", b"ours", "theirs", b"theirs"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "changed_alike", b"changed_alike", "changed_by_ours", b"changed_by_ours", "changed_by_theirs", b"changed_by_theirs", "conflicting", b"conflicting", "notes", b"notes", "ours", b"ours", "resolved", b"resolved", "theirs", b"theirs", "unchanged", b"unchanged"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeSummary: _TypeAlias = MergeSummary  # noqa: Y015
 
 @_typing.final
 class MergeModelsResponse(_message.Message):
@@ -62,18 +420,52 @@ class MergeModelsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    POSSIBLE_FIELD_NUMBER: _builtins.int
+    DONE_BYTES_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_FIELD_NUMBER: _builtins.int
+    done_bytes: _builtins.int
+    """Bytes of computed tensors done so far."""
+    total_bytes: _builtins.int
+    """Bytes of all computed tensors."""
+    outcome: Global___MergeOutcome.ValueType
+    """In the last message only: how it ended."""
+    stored_bytes: _builtins.int
+    """In the last message only: bytes that the store grew by for computed tensors."""
     @_builtins.property
     def model(self) -> _types_pb2.Model:
-        """The merged model, in the last message; absent if there are conflicts without a choice."""
+        """The merged model, in the last message, staged or published; absent if there are conflicts without a choice."""
+
+    @_builtins.property
+    def summary(self) -> Global___MergeSummary:
+        """In the first message only: what was found."""
+
+    @_builtins.property
+    def conflicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___MergeConflict]:
+        """Conflicts, in messages behind the first."""
+
+    @_builtins.property
+    def possible(self) -> _containers.RepeatedCompositeFieldContainer[Global___PossibleConflict]:
+        """Possible conflicts, likewise; at most 1,000 for each side."""
 
     def __init__(
         self,
         *,
         model: _types_pb2.Model | None = ...,
+        summary: Global___MergeSummary | None = ...,
+        conflicts: _abc.Iterable[Global___MergeConflict] | None = ...,
+        possible: _abc.Iterable[Global___PossibleConflict] | None = ...,
+        done_bytes: _builtins.int = ...,
+        total_bytes: _builtins.int = ...,
+        outcome: Global___MergeOutcome.ValueType = ...,
+        stored_bytes: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conflicts", b"conflicts", "done_bytes", b"done_bytes", "model", b"model", "outcome", b"outcome", "possible", b"possible", "stored_bytes", b"stored_bytes", "summary", b"summary", "total_bytes", b"total_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
