@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,32 +10,25 @@ from mgit_core.bugs import Bug
 from mgit_core.digest import Digest
 from mgit_core.lineage import (
     Model,
-    ModelCommit,
     ModelSummary,
     ProvenanceEdge,
     RequestKey,
     RevisionEdge,
     Tag,
+    TensorRecord,
 )
 from mgit_core.model_tests import ModelTest, ModelTestResult
+from mgit_core.standings import Standing
 
-__all__ = ["Exchange", "ExchangeRecords", "ModelIdentity", "ModelStanding", "Standing"]
-
-
-class Standing(enum.StrEnum):
-    """How a model of another store stands to this one."""
-
-    ABSENT = "absent"
-    """Neither its uid nor its name and number are here."""
-    PRESENT = "present"
-    PROMISED = "promised"
-    """It is here, some of its chunks are not."""
-    REMOVED = "removed"
-    """It was removed here, and stays so."""
-    DIFFERENT = "different"
-    """Its uid is here with another manifest or file list: one of the two stores is corrupt."""
-    NAME_TAKEN = "name-taken"
-    """Its uid is not here; its name and number belong to another model, or its name is written in another case."""
+__all__ = [
+    "Exchange",
+    "ExchangeRecords",
+    "ImportedModel",
+    "KeptResult",
+    "ModelIdentity",
+    "ModelStanding",
+    "RecordChanges",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +39,14 @@ class ModelIdentity:
         uid: UID.
         name: Name that it is to have here.
         version: Number that it is to have here.
-        parameters: Digest of its parameter set.
+        parameters: Digest of its parameter set; None for a tombstone.
         files: Digest of its file list, or None.
     """
 
     uid: str
     name: str
     version: int
-    parameters: Digest
+    parameters: Digest | None
     files: Digest | None = None
 
 
@@ -72,12 +64,25 @@ class ModelStanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptResult:
+    """A result as it is kept.
+
+    Attributes:
+        result: With its uid; its judgement is not heeded.
+        measurement: ``mgit_core.model_tests.measurement_digest`` of its test at that time.
+    """
+
+    result: ModelTestResult
+    measurement: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeRecords:
     """What goes along with models: all that concerns only them.
 
     Attributes:
-        edges: Provenance edges whose two ends are among the models.
-        revisions: Version edges whose two ends are.
+        edges: Provenance edges.
+        revisions: Version edges.
         tags: Tags that point to them.
         tests: Tests that apply to them, or that have results on them, deregistered ones too.
         results: Results on them.
@@ -88,8 +93,42 @@ class ExchangeRecords:
     revisions: tuple[RevisionEdge, ...] = ()
     tags: tuple[Tag, ...] = ()
     tests: tuple[ModelTest, ...] = ()
-    results: tuple[ModelTestResult, ...] = ()
+    results: tuple[KeptResult, ...] = ()
     bugs: tuple[Bug, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedModel:
+    """A model of another store, as it is to be here.
+
+    Attributes:
+        model: All of it, with keys of documents that are stored here. Its parents and previous version are followed as
+            far as they are here or in the same import; their references, and tags, are not heeded. State REMOVED makes
+            a tombstone. ``parameters.promised_by`` says that chunks of its parameters may lack.
+        tensors: Its tensors, in order; none for a tombstone.
+    """
+
+    model: Model
+    tensors: tuple[TensorRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordChanges:
+    """How many records an import changed.
+
+    Attributes:
+        edges: New edges of both kinds.
+        tags: New and moved tags.
+        tests: New and changed tests.
+        results: New results.
+        bugs: New and changed bugs.
+    """
+
+    edges: int = 0
+    tags: int = 0
+    tests: int = 0
+    results: int = 0
+    bugs: int = 0
 
 
 class Exchange(abc.ABC):
@@ -109,7 +148,7 @@ class Exchange(abc.ABC):
 
     @abc.abstractmethod
     async def export_records(self, uids: Sequence[str]) -> ExchangeRecords:
-        """What goes along with up to 10,000 models.
+        """What goes along with up to 1,000 models; edges from them lead to any model.
 
         Raises:
             NotFoundError: MODEL_NOT_FOUND.
@@ -117,16 +156,25 @@ class Exchange(abc.ABC):
 
     @abc.abstractmethod
     async def import_models(
-        self, commits: Sequence[ModelCommit], request: RequestKey | None = None
-    ) -> list[Model]:
-        """Make models visible under their own uids, names and numbers, all or none; those that are here stay.
+        self, models: Sequence[ImportedModel], *, epoch: int, request: RequestKey | None = None
+    ) -> list[ModelSummary]:
+        """Make up to 1,000 models visible under their own uids, names and numbers, all or none.
 
-        Parents and version edges come with the records. ``created_at`` is the original's. The last number of a name
-        rises to the highest that was imported. A model that is promised here and comes whole becomes present.
+        Those that are here stay, removed ones too; one that is promised here and comes without a promise is whole then.
+        The last number of a name rises to the highest that was imported.
+
+        Args:
+            models: In any order.
+            epoch: Epoch of the store before it was asked for their chunks; another epoch now refuses them.
+            request: Makes the change idempotent.
+
+        Returns:
+            All of them as they are now, in order.
 
         Raises:
-            AlreadyExistsError: NAME_TAKEN.
+            AlreadyExistsError: NAME_TAKEN, naming the models.
             CorruptError: MODEL_DIFFERS, for a uid that is here with another manifest or file list.
+            ConflictError: CYCLE among the models; REQUEST_ID_REUSED.
             UnavailableError: UPLOAD_STALE.
         """
 
@@ -138,24 +186,15 @@ class Exchange(abc.ABC):
         remote: str,
         force_tags: bool = False,
         request: RequestKey | None = None,
-    ) -> ExchangeRecords:
+    ) -> RecordChanges:
         """Unite edges and results; of bugs and tests with one uid the later change wins. All or none.
 
-        Records about models that are not here, or that were removed here, are left out. A test whose name is taken by
-        another becomes ``REMOTE/NAME``.
-
-        Returns:
-            What changed.
-
-        Raises:
-            ConflictError: CYCLE, naming the edges; TAG_MOVED, if a tag points elsewhere here and ``force_tags`` is
-                false: names them all.
-        """
-
-    @abc.abstractmethod
-    async def complete(self, parameter_set: Digest) -> None:
-        """A promised parameter set is whole now; a no-op for one that is not promised.
+        Records about models that are not here, or that were removed here, are left out; edges between tombstones are
+        not. What a bug affects and where it is fixed is united, whichever change is later. A test that was removed
+        here stays so; one whose name is taken by another becomes ``REMOTE/NAME``. A model has one version edge: if it
+        has another here, that one stays. Tags are those of the name that the model has here.
 
         Raises:
-            NotFoundError: MODEL_NOT_FOUND, if no present model has it.
+            ConflictError: CYCLE, naming the edges; TAG_MOVED, if tags point elsewhere here and ``force_tags`` is
+                false: names them all; REQUEST_ID_REUSED.
         """

@@ -285,7 +285,7 @@ Global___ExportRecordsResponse: _TypeAlias = ExportRecordsResponse  # noqa: Y015
 
 @_typing.final
 class Records(_message.Message):
-    """What goes along with models."""
+    """What goes along with models. Tests and bugs name models as @UID; a part has at most 1 MiB."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -625,7 +625,7 @@ Global___ImportModelsRequest: _TypeAlias = ImportModelsRequest  # noqa: Y015
 
 @_typing.final
 class ImportStart(_message.Message):
-    """Begins a model."""
+    """Begins a model. This message alone may have 2 MiB."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -639,7 +639,9 @@ class ImportStart(_message.Message):
     """Its layer graph as a document; empty for none."""
     @_builtins.property
     def model(self) -> _types_pb2.Model:
-        """The model as ExportModels gave it, name and number as they are to be here."""
+        """The model as ExportModels gave it, name and number as they are to be here. Its promise is that of this store: the
+        one that ExportModels gave, or the source where it has chunks that were left there.
+        """
 
     @_builtins.property
     def ties(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Tie]:
@@ -695,13 +697,13 @@ class ImportModelsResponse(_message.Message):
 
     MODELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def models(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Model]:
-        """As they are here, in order."""
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.ModelSummary]:
+        """As they are here, in order; one that was here before as it was."""
 
     def __init__(
         self,
         *,
-        models: _abc.Iterable[_types_pb2.Model] | None = ...,
+        models: _abc.Iterable[_types_pb2.ModelSummary] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

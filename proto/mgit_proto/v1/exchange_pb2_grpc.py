@@ -107,7 +107,8 @@ class ExchangeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportRecords(self, request, context):
-        """Streams what goes along with models: edges among them, tags, tests, results and bugs.
+        """Streams what goes along with models: edges among them, tags, tests, results and bugs, each once. A test comes before
+        its results, so the stream may be cut anywhere into calls of ImportRecords that are made in this order.
 
         Errors:
         As ExportModels.
@@ -161,12 +162,16 @@ class ExchangeServiceServicer:
 
     def ImportModels(self, request_iterator, context):
         """Makes models visible under their own uids, names and numbers, all or none of one call; those that are here stay.
-        For each a start, then its manifest and files by reference in parts; at last the end.
+        For each a start, then its manifest and files by reference in parts; at last the end. A tombstone has no parts.
+        Edges to parents and to the version before come along, as far as these are here or in the same call; others come
+        with ImportRecords. What is promised may lack chunks of parameters, never those of files; a start without a promise
+        makes a model whole that was promised here.
 
         Errors:
-        INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, and as CommitModel); ALREADY_EXISTS (NAME_TAKEN); DATA_LOSS
-        (MODEL_DIFFERS); FAILED_PRECONDITION (CHUNKS_MISSING: unless the model is promised); UNAVAILABLE (UPLOAD_STALE);
-        ABORTED (REQUEST_ID_REUSED); RESOURCE_EXHAUSTED (DISK_FULL, LIMIT_EXCEEDED: more than 1,000 models).
+        INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, and as CommitModel); ALREADY_EXISTS (NAME_TAKEN: details name the models);
+        DATA_LOSS (MODEL_DIFFERS, or MANIFEST_CORRUPT: parts that are not what the start says); FAILED_PRECONDITION
+        (CHUNKS_MISSING); UNAVAILABLE (UPLOAD_STALE); ABORTED (CYCLE, REQUEST_ID_REUSED); RESOURCE_EXHAUSTED (DISK_FULL,
+        LIMIT_EXCEEDED: more than 1,000 models, or several with more than 20,000 parameters together).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,8 +180,12 @@ class ExchangeServiceServicer:
     def ImportRecords(self, request_iterator, context):
         """Unites edges and results; of bugs and tests with one uid the later change wins. All or none of one call.
 
+        Records about models that are not here, or were removed here, are left out; edges between tombstones are not.
+
         Errors:
-        ABORTED (CYCLE: details name the edges; TAG_MOVED: details name the tags; REQUEST_ID_REUSED).
+        ABORTED (CYCLE: details name the edges; TAG_MOVED: details name the tags; REQUEST_ID_REUSED); INVALID_ARGUMENT
+        (INVALID_TEST, INVALID_BUG, INVALID_METADATA, INVALID_REFERENCE); RESOURCE_EXHAUSTED (LIMIT_EXCEEDED: more than
+        20,000 records).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,7 +55,8 @@ class ExchangeServiceStub:
       NOT_FOUND (MODEL_NOT_FOUND); RESOURCE_EXHAUSTED (LIMIT_EXCEEDED): more than 10,000 uids.
     """
     ExportRecords: _grpc.UnaryStreamMultiCallable[_exchange_pb2.ExportRecordsRequest, _exchange_pb2.ExportRecordsResponse]
-    """Streams what goes along with models: edges among them, tags, tests, results and bugs.
+    """Streams what goes along with models: edges among them, tags, tests, results and bugs, each once. A test comes before
+    its results, so the stream may be cut anywhere into calls of ImportRecords that are made in this order.
 
     Errors:
       As ExportModels.
@@ -89,18 +90,26 @@ class ExchangeServiceStub:
     """
     ImportModels: _grpc.StreamUnaryMultiCallable[_exchange_pb2.ImportModelsRequest, _exchange_pb2.ImportModelsResponse]
     """Makes models visible under their own uids, names and numbers, all or none of one call; those that are here stay.
-    For each a start, then its manifest and files by reference in parts; at last the end.
+    For each a start, then its manifest and files by reference in parts; at last the end. A tombstone has no parts.
+    Edges to parents and to the version before come along, as far as these are here or in the same call; others come
+    with ImportRecords. What is promised may lack chunks of parameters, never those of files; a start without a promise
+    makes a model whole that was promised here.
 
     Errors:
-      INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, and as CommitModel); ALREADY_EXISTS (NAME_TAKEN); DATA_LOSS
-      (MODEL_DIFFERS); FAILED_PRECONDITION (CHUNKS_MISSING: unless the model is promised); UNAVAILABLE (UPLOAD_STALE);
-      ABORTED (REQUEST_ID_REUSED); RESOURCE_EXHAUSTED (DISK_FULL, LIMIT_EXCEEDED: more than 1,000 models).
+      INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, and as CommitModel); ALREADY_EXISTS (NAME_TAKEN: details name the models);
+      DATA_LOSS (MODEL_DIFFERS, or MANIFEST_CORRUPT: parts that are not what the start says); FAILED_PRECONDITION
+      (CHUNKS_MISSING); UNAVAILABLE (UPLOAD_STALE); ABORTED (CYCLE, REQUEST_ID_REUSED); RESOURCE_EXHAUSTED (DISK_FULL,
+      LIMIT_EXCEEDED: more than 1,000 models, or several with more than 20,000 parameters together).
     """
     ImportRecords: _grpc.StreamUnaryMultiCallable[_exchange_pb2.ImportRecordsRequest, _exchange_pb2.ImportRecordsResponse]
     """Unites edges and results; of bugs and tests with one uid the later change wins. All or none of one call.
 
+    Records about models that are not here, or were removed here, are left out; edges between tombstones are not.
+
     Errors:
-      ABORTED (CYCLE: details name the edges; TAG_MOVED: details name the tags; REQUEST_ID_REUSED).
+      ABORTED (CYCLE: details name the edges; TAG_MOVED: details name the tags; REQUEST_ID_REUSED); INVALID_ARGUMENT
+      (INVALID_TEST, INVALID_BUG, INVALID_METADATA, INVALID_REFERENCE); RESOURCE_EXHAUSTED (LIMIT_EXCEEDED: more than
+      20,000 records).
     """
 
 @_typing.type_check_only
@@ -121,7 +130,8 @@ class ExchangeServiceAsyncStub(ExchangeServiceStub):
       NOT_FOUND (MODEL_NOT_FOUND); RESOURCE_EXHAUSTED (LIMIT_EXCEEDED): more than 10,000 uids.
     """
     ExportRecords: _aio.UnaryStreamMultiCallable[_exchange_pb2.ExportRecordsRequest, _exchange_pb2.ExportRecordsResponse]  # type: ignore[assignment]
-    """Streams what goes along with models: edges among them, tags, tests, results and bugs.
+    """Streams what goes along with models: edges among them, tags, tests, results and bugs, each once. A test comes before
+    its results, so the stream may be cut anywhere into calls of ImportRecords that are made in this order.
 
     Errors:
       As ExportModels.
@@ -155,18 +165,26 @@ class ExchangeServiceAsyncStub(ExchangeServiceStub):
     """
     ImportModels: _aio.StreamUnaryMultiCallable[_exchange_pb2.ImportModelsRequest, _exchange_pb2.ImportModelsResponse]  # type: ignore[assignment]
     """Makes models visible under their own uids, names and numbers, all or none of one call; those that are here stay.
-    For each a start, then its manifest and files by reference in parts; at last the end.
+    For each a start, then its manifest and files by reference in parts; at last the end. A tombstone has no parts.
+    Edges to parents and to the version before come along, as far as these are here or in the same call; others come
+    with ImportRecords. What is promised may lack chunks of parameters, never those of files; a start without a promise
+    makes a model whole that was promised here.
 
     Errors:
-      INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, and as CommitModel); ALREADY_EXISTS (NAME_TAKEN); DATA_LOSS
-      (MODEL_DIFFERS); FAILED_PRECONDITION (CHUNKS_MISSING: unless the model is promised); UNAVAILABLE (UPLOAD_STALE);
-      ABORTED (REQUEST_ID_REUSED); RESOURCE_EXHAUSTED (DISK_FULL, LIMIT_EXCEEDED: more than 1,000 models).
+      INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, and as CommitModel); ALREADY_EXISTS (NAME_TAKEN: details name the models);
+      DATA_LOSS (MODEL_DIFFERS, or MANIFEST_CORRUPT: parts that are not what the start says); FAILED_PRECONDITION
+      (CHUNKS_MISSING); UNAVAILABLE (UPLOAD_STALE); ABORTED (CYCLE, REQUEST_ID_REUSED); RESOURCE_EXHAUSTED (DISK_FULL,
+      LIMIT_EXCEEDED: more than 1,000 models, or several with more than 20,000 parameters together).
     """
     ImportRecords: _aio.StreamUnaryMultiCallable[_exchange_pb2.ImportRecordsRequest, _exchange_pb2.ImportRecordsResponse]  # type: ignore[assignment]
     """Unites edges and results; of bugs and tests with one uid the later change wins. All or none of one call.
 
+    Records about models that are not here, or were removed here, are left out; edges between tombstones are not.
+
     Errors:
-      ABORTED (CYCLE: details name the edges; TAG_MOVED: details name the tags; REQUEST_ID_REUSED).
+      ABORTED (CYCLE: details name the edges; TAG_MOVED: details name the tags; REQUEST_ID_REUSED); INVALID_ARGUMENT
+      (INVALID_TEST, INVALID_BUG, INVALID_METADATA, INVALID_REFERENCE); RESOURCE_EXHAUSTED (LIMIT_EXCEEDED: more than
+      20,000 records).
     """
 
 class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -202,7 +220,8 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_pb2.ExportRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_exchange_pb2.ExportRecordsResponse], _abc.AsyncIterator[_exchange_pb2.ExportRecordsResponse]]:
-        """Streams what goes along with models: edges among them, tags, tests, results and bugs.
+        """Streams what goes along with models: edges among them, tags, tests, results and bugs, each once. A test comes before
+        its results, so the stream may be cut anywhere into calls of ImportRecords that are made in this order.
 
         Errors:
           As ExportModels.
@@ -266,12 +285,16 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_pb2.ImportModelsResponse, _abc.Awaitable[_exchange_pb2.ImportModelsResponse]]:
         """Makes models visible under their own uids, names and numbers, all or none of one call; those that are here stay.
-        For each a start, then its manifest and files by reference in parts; at last the end.
+        For each a start, then its manifest and files by reference in parts; at last the end. A tombstone has no parts.
+        Edges to parents and to the version before come along, as far as these are here or in the same call; others come
+        with ImportRecords. What is promised may lack chunks of parameters, never those of files; a start without a promise
+        makes a model whole that was promised here.
 
         Errors:
-          INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, and as CommitModel); ALREADY_EXISTS (NAME_TAKEN); DATA_LOSS
-          (MODEL_DIFFERS); FAILED_PRECONDITION (CHUNKS_MISSING: unless the model is promised); UNAVAILABLE (UPLOAD_STALE);
-          ABORTED (REQUEST_ID_REUSED); RESOURCE_EXHAUSTED (DISK_FULL, LIMIT_EXCEEDED: more than 1,000 models).
+          INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, and as CommitModel); ALREADY_EXISTS (NAME_TAKEN: details name the models);
+          DATA_LOSS (MODEL_DIFFERS, or MANIFEST_CORRUPT: parts that are not what the start says); FAILED_PRECONDITION
+          (CHUNKS_MISSING); UNAVAILABLE (UPLOAD_STALE); ABORTED (CYCLE, REQUEST_ID_REUSED); RESOURCE_EXHAUSTED (DISK_FULL,
+          LIMIT_EXCEEDED: more than 1,000 models, or several with more than 20,000 parameters together).
         """
 
     @_abc_1.abstractmethod
@@ -282,8 +305,12 @@ class ExchangeServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_exchange_pb2.ImportRecordsResponse, _abc.Awaitable[_exchange_pb2.ImportRecordsResponse]]:
         """Unites edges and results; of bugs and tests with one uid the later change wins. All or none of one call.
 
+        Records about models that are not here, or were removed here, are left out; edges between tombstones are not.
+
         Errors:
-          ABORTED (CYCLE: details name the edges; TAG_MOVED: details name the tags; REQUEST_ID_REUSED).
+          ABORTED (CYCLE: details name the edges; TAG_MOVED: details name the tags; REQUEST_ID_REUSED); INVALID_ARGUMENT
+          (INVALID_TEST, INVALID_BUG, INVALID_METADATA, INVALID_REFERENCE); RESOURCE_EXHAUSTED (LIMIT_EXCEEDED: more than
+          20,000 records).
         """
 
 def add_ExchangeServiceServicer_to_server(servicer: ExchangeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
