@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mgit.entry_points import read_module, split_entry_point, user_modules
+from mgit.entry_points import module_source
 from mgit.running.built_ins import built_in_named
 from mgit_core.digest import Digest, DigestAlgorithm, digest_of_parts
 from mgit_core.errors import ErrorReason, FailedPreconditionError, InvalidArgumentError
 from mgit_core.lineage import MetadataValue
 from mgit_core.model_tests import ModelTest, ModelTestKind
 
-__all__ = ["RunnableCode", "check_code", "check_inputs", "code_digest", "inputs_digest"]
+__all__ = ["RunnableCode", "check_code", "check_inputs", "code_digest", "framed", "inputs_digest"]
 
+_INVALID = ErrorReason.INVALID_TEST
 _BLOCK_BYTES = 1 << 20
 
 
@@ -47,12 +47,12 @@ def code_digest(runnable: RunnableCode, algorithm: DigestAlgorithm) -> Digest:
         InvalidArgumentError: INVALID_TEST, if there is no such code here.
     """
     if runnable.kind is ModelTestKind.ENTRY_POINT:
-        sources = [_module_source(runnable.code)]
+        sources = [module_source(runnable.code, "test", _INVALID)]
     elif runnable.kind is ModelTestKind.COMMAND:
         sources = list(_command_sources(runnable.code))
     else:
         sources = list(_built_in_sources(runnable))
-    return digest_of_parts(algorithm, _framed(runnable.kind.encode(), runnable.code.encode(), *sources))
+    return digest_of_parts(algorithm, framed(runnable.kind.encode(), runnable.code.encode(), *sources))
 
 
 def inputs_digest(uri: str, algorithm: DigestAlgorithm) -> Digest:
@@ -66,7 +66,7 @@ def inputs_digest(uri: str, algorithm: DigestAlgorithm) -> Digest:
     path = Path(uri)
     try:
         if path.is_dir():
-            return digest_of_parts(algorithm, _framed(*_folder_parts(path, algorithm)))
+            return digest_of_parts(algorithm, framed(*_folder_parts(path, algorithm)))
         return digest_of_parts(algorithm, _blocks(path))
     except OSError as error:
         raise _invalid(
@@ -120,22 +120,6 @@ def check_inputs(test: ModelTest, algorithm: DigestAlgorithm) -> Digest:
     return digest
 
 
-def _module_source(entry_point: str) -> bytes:
-    module_name, _ = split_entry_point(entry_point, "test", ErrorReason.INVALID_TEST)
-    importlib.invalidate_caches()  # A module that was just written is found, too.
-    try:
-        with user_modules():
-            source = read_module(module_name)
-    except OSError as error:
-        raise _invalid(f"Module {module_name!r} cannot be read: {error.strerror}.") from error
-    if source is None:
-        raise _invalid(
-            f"Module {module_name!r} of test {entry_point} is found neither in the current folder nor on the "
-            "search path of Python."
-        )
-    return source
-
-
 def _command_sources(command: str) -> Iterator[bytes]:
     for word in _words(command):
         path = Path(word)
@@ -164,7 +148,7 @@ def _built_in_sources(runnable: RunnableCode) -> Iterator[bytes]:
     yield str(built_in_named(runnable.code).revision).encode()
     forward = runnable.arguments.get("forward")
     if isinstance(forward, str):
-        yield _module_source(forward)
+        yield module_source(forward, "test", _INVALID)
 
 
 def _folder_parts(folder: Path, algorithm: DigestAlgorithm) -> Iterator[bytes]:
@@ -184,7 +168,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
-def _framed(*parts: bytes) -> Iterator[bytes]:
+def framed(*parts: bytes) -> Iterator[bytes]:
     """Each part behind its length, so that no two lists of parts give the same bytes."""
     for part in parts:
         yield len(part).to_bytes(8, "little")
@@ -192,4 +176,4 @@ def _framed(*parts: bytes) -> Iterator[bytes]:
 
 
 def _invalid(message: str) -> InvalidArgumentError:
-    return InvalidArgumentError(ErrorReason.INVALID_TEST, message)
+    return InvalidArgumentError(_INVALID, message)

@@ -11,14 +11,15 @@ import numpy as np
 from mgit.chunks import WireChunkReader
 from mgit.connection import Connection
 from mgit.content import ModelContent
+from mgit.manifests import read_listing
 from mgit.model import Framework, Model, read_model
 from mgit.progress import Progress
 from mgit.tensors import LazyTensor, PlanReader, Tensors
 from mgit_core.manifest import Manifest
 from mgit_core.tensor import AnyArray
-from mgit_proto.v1 import lineage_pb2
+from mgit_proto.v1 import parameters_pb2
 
-__all__ = ["GivenModel", "open_model"]
+__all__ = ["GivenModel", "open_model", "read_given"]
 
 
 class _ReadOnlyTensor(LazyTensor):
@@ -91,11 +92,25 @@ class GivenModel(Model):
 
 
 def open_model(connection: Connection, reader: WireChunkReader, reference: str) -> GivenModel:
-    """The model that ``reference`` names.
+    """The model that ``reference`` names, for a test.
+
+    Raises:
+        MGitError: As ``read_given``.
+    """
+    model = read_given(connection, reader, reference)
+    return GivenModel(**{each.name: getattr(model, each.name) for each in dataclasses.fields(model)})
+
+
+def read_given(connection: Connection, reader: WireChunkReader, reference: str) -> Model:
+    """The model that ``reference`` names, its parameters listed; a staged one, too, which no look-up finds.
 
     Raises:
         NotFoundError: MODEL_NOT_FOUND or TAG_NOT_FOUND.
+        FailedPreconditionError: MODEL_REMOVED or PARAMETERS_PROMISED.
+        CorruptError: MANIFEST_CORRUPT.
     """
-    answer = connection.call(connection.lineage.GetModel, lineage_pb2.GetModelRequest(model=reference)).model
-    model = read_model(answer, ModelContent(connection, reader, answer.summary.uid))
-    return GivenModel(**{each.name: getattr(model, each.name) for each in dataclasses.fields(model)})
+    request = parameters_pb2.GetManifestRequest(model=reference)
+    answers = connection.collect(connection.parameters.GetManifest, request)
+    content = ModelContent(connection, reader, answers[0].model.summary.uid)
+    content.listing = read_listing(connection.capabilities.algorithm, answers)
+    return read_model(answers[0].model, content)

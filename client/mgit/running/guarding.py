@@ -14,10 +14,10 @@ from typing import Any
 from mgit.chunks import WireChunkReader
 from mgit.connection import Connection
 from mgit.entry_points import call_by_signature, find_function, user_modules
+from mgit.file_layouts import build_weights
 from mgit.graph import list_pages
 from mgit.lossy.guards import Guard
 from mgit.lossy.weights import GuardedModel
-from mgit.rebuilding import build_weights
 from mgit.running.commands import run_command
 from mgit.running.digests import check_code, check_inputs
 from mgit.running.given import open_model

@@ -26,6 +26,7 @@ class ProcessPool:
         self._idle: list[ModelTestProcess] = []
         self._busy: set[ModelTestProcess] = set()
         self._is_stopping = False
+        self._cancelled = threading.Event()
 
     def run(self, pairs: Sequence[PreparedPair]) -> Generator[list[ModelTestRun]]:
         """Runs as they end: each time all that ended since the last time, at least one.
@@ -47,8 +48,10 @@ class ProcessPool:
             thread.start()
         try:
             left = len(pairs)
-            while left:
+            while left and not self._cancelled.is_set():
                 runs = _take(ended)
+                if self._cancelled.is_set():
+                    return  # What was killed has nothing to say of a model.
                 left -= len(runs)
                 yield runs
         finally:
@@ -57,6 +60,11 @@ class ProcessPool:
             for thread in threads:
                 thread.join()
             self._is_stopping = False
+
+    def cancel(self) -> None:
+        """Kill what runs, and end the iteration over it; those to come end at once. Idempotent; from any thread."""
+        self._cancelled.set()
+        self._kill_busy()
 
     def close(self) -> None:
         """End the processes that wait. Idempotent."""

@@ -1,39 +1,19 @@
-"""Processes that run tests, from the side of the one who starts them.
-
-A fresh interpreter for each, not a fork: threads of gRPC and of torch do not live through one.
-"""
+"""Processes that run tests, from the side of the one who starts them."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import selectors
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Generator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from mgit.endpoint import Endpoint
-from mgit.running.commands import describe_exit
-from mgit.running.runs import MAX_OUTPUT_BYTES
 from mgit.running.tasks import RawResult, Task
+from mgit.running.worker_process import WorkerKind, WorkerProcess
 from mgit_core.errors import ErrorReason
 
 __all__ = ["Attempt", "ModelTestProcess"]
 
-_START_TIMEOUT_S = 120.0  # For imports on a machine that is busy with other tests.
-_END_TIMEOUT_S = 10.0
-_READ_BYTES = 64 * 1024
-# A pipe holds 64 KiB on most systems: what was printed before the answer is read in so many steps.
-_LAST_READS = 8
+_TESTS = WorkerKind(module="mgit.running.worker", what="a value", task="tests")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,178 +33,22 @@ class Attempt:
     seconds: float
 
 
-class ModelTestProcess:
+class ModelTestProcess(WorkerProcess):
     """A process that runs one test after another. A test that hangs or ends it takes nothing else along."""
 
     def __init__(self, endpoint: Endpoint) -> None:
-        self._lock = threading.Lock()
-        self._is_alive = True
-        self._printed = _Tail()
-        self._scratch = Path(tempfile.mkdtemp(prefix="mgit-test-"))
-        answers, answers_end = os.pipe()
-        printed, printed_end = os.pipe()
-        self._answers, self._output = answers, printed
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of ours
-                [sys.executable, "-u", "-P", "-m", "mgit.running.worker", str(answers_end)],
-                stdin=subprocess.PIPE,
-                stdout=printed_end,
-                stderr=printed_end,
-                pass_fds=(answers_end,),
-                start_new_session=True,  # A group of its own, so that a test's programs end with it.
-            )
-        except OSError:
-            os.close(answers)
-            os.close(printed)
-            self._scratch.rmdir()
-            raise
-        finally:
-            os.close(answers_end)
-            os.close(printed_end)
-        os.set_blocking(printed, False)
-        self._failure = self._begin(endpoint)
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it can run another test."""
-        return self._is_alive
+        super().__init__(_TESTS, endpoint)
 
     def run(self, task: Task, timeout_s: float) -> Attempt:
         """Run a test; given up, and the process killed, after ``timeout_s`` seconds."""
         started = time.monotonic()
-        self._printed = _Tail()
-        if self._failure is None:
-            document = asdict(task) | {"kind": task.kind.value}
-            answer = self._exchange(json.dumps(document), timeout_s)
-        else:
-            answer = self._failure
+        answer = self.ask(asdict(task) | {"kind": task.kind.value}, timeout_s)
         return Attempt(
             result=_read_raw_result(answer) if isinstance(answer, dict) else RawResult(error=answer),
-            output=self._printed.text,
-            output_bytes=self._printed.size_bytes,
+            output=self.printed,
+            output_bytes=self.printed_bytes,
             seconds=time.monotonic() - started,
         )
-
-    def kill(self) -> None:
-        """End the process and all that its tests started. Idempotent; from any thread."""
-        with self._lock:
-            if not self._is_alive:
-                return
-            self._is_alive = False
-            # The id is that of our own group, which lasts as long as anything that a test started is in it.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            shutil.rmtree(self._scratch, ignore_errors=True)
-
-    def close(self) -> None:
-        """``kill``, and let go of the pipes; when no thread runs a test in it any more. Idempotent."""
-        self.kill()
-        assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        with contextlib.suppress(OSError):  # What it did not read any more is lost with it.
-            self._process.stdin.close()
-        for descriptor in (self._answers, self._output):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._answers = self._output = -1
-
-    def _begin(self, endpoint: Endpoint) -> str | None:
-        """Tell it where the service is; why it does not run, or None."""
-        begin = {
-            "endpoint": asdict(endpoint)
-            | {"tls_ca": None if endpoint.tls_ca is None else str(endpoint.tls_ca)},
-            # The folder that we work in comes first, as for ``python -m``.
-            "search_path": [os.getcwd(), *(entry for entry in sys.path if entry)],  # noqa: PTH109 - a text
-            "scratch": str(self._scratch),
-        }
-        answer = self._exchange(json.dumps(begin), _START_TIMEOUT_S)
-        return None if isinstance(answer, dict) else f"The process for tests did not start. {answer}"
-
-    def _exchange(self, line: str, timeout_s: float) -> dict[str, Any] | str:
-        """The answer to ``line``, or why there is none; then the process is gone."""
-        end = time.monotonic() + timeout_s
-        try:
-            assert self._process.stdin is not None  # noqa: S101 - it was asked for
-            self._process.stdin.write(line.encode() + b"\n")
-            self._process.stdin.flush()
-        except OSError:
-            return self._ended()
-        answer = self._receive(end)
-        if answer is None:
-            self.kill()
-            self._read_output(_LAST_READS)
-            return f"It did not end within {timeout_s:g} s and was killed."
-        if not answer:
-            return self._ended()
-        self._read_output(_LAST_READS)
-        try:
-            document: dict[str, Any] = json.loads(answer)
-        except ValueError:
-            self.kill()
-            return "It wrote where its process answers, and the answer was lost."
-        return document
-
-    def _receive(self, end: float) -> bytes | None:
-        """The line that comes next, while output is read, too; empty if none will come, None if it is late."""
-        answer = bytearray()
-        with self._selector() as selector:
-            while not answer.endswith(b"\n"):
-                left_s = end - time.monotonic()
-                if left_s <= 0:  # Asked for each time: one who prints without end is always ready.
-                    return None
-                for key, _ in selector.select(left_s):
-                    if key.fd == self._output:
-                        if not self._read_output(1):
-                            selector.unregister(key.fd)
-                        continue
-                    part = os.read(self._answers, _READ_BYTES)
-                    if not part:
-                        return b""
-                    answer += part
-        return bytes(answer)
-
-    @contextlib.contextmanager
-    def _selector(self) -> Generator[selectors.BaseSelector]:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._answers, selectors.EVENT_READ)
-            selector.register(self._output, selectors.EVENT_READ)
-            yield selector
-
-    def _read_output(self, times: int) -> bool:
-        """Read what was printed and not read yet; false when nobody is left who could print."""
-        for _ in range(times):
-            try:
-                part = os.read(self._output, _READ_BYTES)
-            except BlockingIOError:
-                return True
-            if not part:
-                return False
-            self._printed.add(part)
-        return True
-
-    def _ended(self) -> str:
-        self._read_output(_LAST_READS)
-        # Its end of the pipe is closed: it has ended or is about to, unless a test closed what is not its own.
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_TIMEOUT_S)
-        self.kill()
-        return f"Its process ended before it had a value, with {describe_exit(self._process.returncode)}."
-
-
-class _Tail:
-    """The end of what was printed."""
-
-    def __init__(self) -> None:
-        self._end = b""
-        self.size_bytes = 0
-
-    def add(self, part: bytes) -> None:
-        self._end = (self._end + part)[-MAX_OUTPUT_BYTES:]
-        self.size_bytes += len(part)
-
-    @property
-    def text(self) -> str:
-        return self._end.decode("utf-8", errors="replace")
 
 
 def _read_raw_result(document: dict[str, Any]) -> RawResult:

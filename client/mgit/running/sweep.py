@@ -143,6 +143,10 @@ class ModelTestRunner:
         )
         return runs
 
+    def cancel(self) -> None:
+        """End runs from any thread: tests that run are killed and not recorded, others do not begin. Idempotent."""
+        self._pool.cancel()
+
     def close(self) -> None:
         """Kill what runs, and the processes that wait. Idempotent."""
         self._pool.close()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mgit.entry_points import call_by_signature, find_function
+from mgit.running.telling import show_value, tell_raised
 from mgit_core.errors import ErrorReason, FailedPreconditionError
 from mgit_core.lineage import MetadataValue
 from mgit_core.model_tests import MAX_ERROR_LENGTH, ModelTestKind
@@ -65,7 +65,7 @@ def attempt(run: Callable[[Task], RawResult], task: Task) -> RawResult:
     except SystemExit as error:
         return RawResult(error=_cut(f"It asked for the end of the process: exit code {error.code}."))
     except BaseException as error:  # noqa: BLE001 - a test may raise anything, and hurts nobody else
-        return RawResult(error=_cut(f"It raised {type(error).__name__}{_told(error)}{_place(error)}."))
+        return RawResult(error=_cut(tell_raised(error)))
 
 
 def call_entry_point(
@@ -84,7 +84,7 @@ def call_entry_point(
 
 def read_value(value: Any) -> RawResult:
     """The number or truth value that ``value`` is, of Python, numpy or torch; anything else is an error."""
-    found = f"it gave {_shown(value)} of type {type(value).__name__}"
+    found = f"it gave {show_value(value)} of type {type(value).__name__}"
     is_truth = isinstance(value, bool) or str(getattr(value, "dtype", "")) in {"bool", "torch.bool"}
     try:
         # Texts that look like numbers are none, and neither are complex numbers.
@@ -96,28 +96,6 @@ def read_value(value: Any) -> RawResult:
     if not math.isfinite(number):
         return RawResult(error=_cut(f"The value of a test is a finite number; {found}."))
     return RawResult(value=number, is_truth=is_truth)
-
-
-def _shown(value: object) -> str:
-    try:
-        return repr(value)[:80]
-    except Exception:  # noqa: BLE001 - as any code of a test
-        return "something that cannot be shown"
-
-
-def _told(error: BaseException) -> str:
-    try:
-        return f": {error}"
-    except Exception:  # noqa: BLE001 - as any code of a test
-        return ""
-
-
-def _place(error: BaseException) -> str:
-    """Where it was raised: the last file's name without its folder, which is the user's own business."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return ""
-    return f" (in {frames[-1].name}, {Path(frames[-1].filename).name}, line {frames[-1].lineno})"
 
 
 def _cut(message: str) -> str:

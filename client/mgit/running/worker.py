@@ -1,27 +1,16 @@
-"""The process that tests run in: ``python -m mgit.running.worker FD``, started by ``mgit.running.processes``.
-
-It gets lines of JSON on standard input, first one with where the service is, then one for each test, and answers
-each with a line on the descriptor FD. What tests print goes to standard output and error, which the starter
-reads. When standard input ends, so does this process, with all that it started: nobody waits for it any more.
-"""
+"""The process that tests run in: ``python -m mgit.running.worker FD``, started by ``mgit.running.processes``."""
 
 from __future__ import annotations
 
-import json
-import os
-import queue
-import shutil
-import signal
 import sys
 import tempfile
-import threading
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from mgit.chunks import WireChunkReader
 from mgit.connection import Connection
-from mgit.endpoint import Endpoint
+from mgit.running.answering import Desk
 from mgit.running.commands import run_command
 from mgit.running.digests import RunnableCode, code_digest
 from mgit.running.given import GivenModel, open_model
@@ -34,19 +23,11 @@ __all__ = ["main"]
 
 def main(arguments: list[str]) -> None:
     """Answer until standard input ends."""
-    commands, answers = _take_streams(int(arguments[0]))
-    begin = json.loads(commands.readline())
-    sys.path[:] = begin["search_path"]
-    scratch = Path(begin["scratch"])
-    tests = _Tests(Connection(_endpoint(begin["endpoint"])), scratch)
-    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(commands, lines, scratch), daemon=True).start()
-    _answer(answers, {"ready": True})
-    while True:
-        task = _read_task(json.loads(lines.get()))
-        result = attempt(tests.run, task)
-        _flush_printed()
-        _answer(answers, asdict(result))
+    desk = Desk(int(arguments[0]))
+    tests = _Tests(Connection(desk.endpoint), desk.scratch)
+    for document in desk.tasks():
+        result = attempt(tests.run, _read_task(document))
+        desk.answer(asdict(result))
 
 
 class _Tests:
@@ -110,47 +91,9 @@ class _Tests:
         return read_value(measure_built_in(task.code, measured))
 
 
-def _take_streams(answers: int) -> tuple[BinaryIO, int]:
-    """Standard input and the descriptor of answers, which a test's own programs neither read nor keep open."""
-    os.set_inheritable(answers, False)
-    commands = os.fdopen(os.dup(0), "rb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return commands, answers
-
-
-def _listen(commands: BinaryIO, lines: queue.SimpleQueue[bytes], scratch: Path) -> None:
-    for line in commands:
-        lines.put(line)
-    shutil.rmtree(scratch, ignore_errors=True)
-    # The group is ours alone: the starter made it for this process, and a test's programs are in it.
-    os.killpg(os.getpid(), signal.SIGKILL)
-
-
-def _answer(answers: int, document: dict[str, Any]) -> None:
-    rest = memoryview(json.dumps(document).encode() + b"\n")
-    while rest:
-        rest = rest[os.write(answers, rest) :]
-
-
-def _flush_printed() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except Exception:  # noqa: BLE001, S112 - a test may have closed it, or put its own there
-            continue
-
-
 def _read_task(document: dict[str, Any]) -> Task:
     document["kind"] = ModelTestKind(document["kind"])
     return Task(**document)
-
-
-def _endpoint(document: dict[str, Any]) -> Endpoint:
-    if document["tls_ca"] is not None:
-        document["tls_ca"] = Path(document["tls_ca"])
-    return Endpoint(**document)
 
 
 if __name__ == "__main__":
