@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -14,21 +11,6 @@ from mgit.errors import ErrorReason, FailedPreconditionError
 pytestmark = pytest.mark.neo4j
 
 ROWS = np.arange(1500 * 512, dtype=np.float32).reshape(1500, 512)  # Three chunks of 512 rows.
-
-
-@pytest.fixture
-def asked(repo: mgit.Repository, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """Digests of the chunks that are asked for from here on."""
-    digests: list[bytes] = []
-    stub = repo._connection.parameters
-    read: Callable[..., Any] = stub.ReadChunks
-
-    def count(request: Any, **options: Any) -> Any:
-        digests.extend(request.digests)
-        return read(request, **options)
-
-    monkeypatch.setattr(stub, "ReadChunks", count)
-    return digests
 
 
 def test_slicing_fetches_the_chunks_that_it_touches(repo: mgit.Repository, asked: list[bytes]) -> None:
@@ -58,36 +40,6 @@ def test_bfloat16_is_shown_by_zarr(repo: mgit.Repository) -> None:
     array = np.arange(6).astype(ml_dtypes.bfloat16)
     found = repo.add("bfloat16", {"w": array}).zarr()["w"][...]
     assert np.asarray(found).tobytes() == array.tobytes()
-
-
-def test_models_that_are_loaded_together_share_equal_tensors(
-    repo: mgit.Repository, asked: list[bytes]
-) -> None:
-    shared = np.arange(1000.0)
-    a = repo.add("share-a", {"x": shared, "y": np.ones(2)})
-    b = repo.add("share-b", {"renamed": shared, "y": np.zeros(2)})
-    first, second = repo.load_many([a, b])
-    assert first["x"] is second["renamed"]
-    assert first["y"] is not second["y"]
-    assert len(asked) == len(set(asked)) == 3
-    with pytest.raises(ValueError, match="read-only"):
-        first["x"][0] = 1
-
-
-def test_models_that_are_loaded_to_be_written_share_nothing(
-    repo: mgit.Repository, asked: list[bytes]
-) -> None:
-    array = np.arange(1000.0) + 7
-    for name in ("own-a", "own-b"):
-        repo.add(name, {"x": array})
-    first, second = repo.load_many(["own-a", "own-b@1"], writable=True)
-    first["x"][0] = -1
-    assert second["x"][0] == 7
-    assert len(asked) == 1, "equal chunks come once all the same"
-
-
-def test_no_models_are_loaded_from_no_references(repo: mgit.Repository) -> None:
-    assert repo.load_many([]) == []
 
 
 def test_arrays_of_one_model_can_be_written(repo: mgit.Repository) -> None:
