@@ -11,13 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from examples.federated import story as federated
 from examples.half_precision import story as half_precision
+from examples.merging import story as merging
 from examples.regression import story as regression
 from examples.regression.chain import FIRST_BAD
+from examples.robustness import story as robustness
 from tests.running_service import RunningService
 
 import mgit
 from mgit.bisecting import BisectOutcome
+from mgit.merging import MergeOutcome
+from mgit.updating import CascadeState
 
 pytestmark = [pytest.mark.slow, pytest.mark.neo4j, pytest.mark.timeout(900)]
 
@@ -98,3 +103,43 @@ def test_example_without_a_service_starts_one_and_stops_it(tmp_path: Path) -> No
 
     assert "== 8 of 26 fail." in output
     assert list(tmp_path.glob("mgit-example-*")) == []
+
+
+def test_two_people_who_edit_one_base_are_merged_or_told(repository: mgit.Repository) -> None:
+    found = merging.tell_story(repository, print)
+
+    assert found.apart.outcome is MergeOutcome.MERGED
+    assert found.dependent.outcome is MergeOutcome.ACCEPTED
+    assert found.harmful.outcome is MergeOutcome.REJECTED
+    assert found.conflict.outcome is MergeOutcome.CONFLICTED
+    assert {name for conflict in found.conflict.conflicts for name in conflict.names} == {
+        "mail.weight",
+        "mail.bias",
+    }
+    assert found.averaged.is_made
+
+
+def test_everything_made_from_an_encoder_follows_its_update(repository: mgit.Repository) -> None:
+    size = robustness.Size(tasks=(0, 1), versions=1, robust_steps=1, task_steps=2, seed=1)
+    found = robustness.tell_story(repository, print, size)
+
+    assert found.update.state is CascadeState.PUBLISHED
+    assert [step.old.name.rpartition("/")[2] for step in found.update.steps] == [
+        *("task0", "task1", "shared0", "shared1")
+    ]
+    assert all(step.new is not None and step.new.version == 2 for step in found.update.steps)
+    assert found.by_hand == 20
+    assert len(found.versions) == len(found.together) == 2
+    assert found.shared_tensors > 100, "the models that were trained in turn have one encoder still"
+
+
+def test_a_federated_round_is_run_again_workers_first(repository: mgit.Repository) -> None:
+    size = federated.Size(workers=2, rounds=1, steps=1)
+    found = federated.tell_story(repository, print, size)
+
+    assert [step.old.name.rpartition("/")[2] for step in found.update.steps] == [
+        *("worker0", "worker1", "global")
+    ]
+    mean = found.update.steps[-1]
+    assert [parent.step for parent in mean.parents] == [0, 1]
+    assert found.mean_bytes < found.globals_[0].size_bytes / 100, "it is predicted from its parents"

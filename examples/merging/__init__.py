@@ -1,0 +1,1 @@
+"""Two people edit one base, and their work is merged, or the conflict is named."""
