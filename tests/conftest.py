@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
+from pathlib import Path
 
 import hypothesis
+import pytest
 
 # What a test trusts or starts is never the user's.
 _HOME = tempfile.TemporaryDirectory(prefix="mgit-tests-home-")
 os.environ["MGIT_HOME"] = _HOME.name
 
-pytest_plugins = ["tests.neo4j_server", "tests.running_service"]
+_MOST_PROCESSES = 4
+_TESTS = Path(__file__).parent
+_TOGETHER = frozenset({"collaborate"})
+
+pytest_plugins = ["tests.neo4j_server", "tests.running_service", "tests.second_stack"]
 
 # Read by torch when it is first imported: threads that wait by spinning starve the servers beside them.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -23,3 +29,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # The same examples on every run; a slow machine is no failure.
 hypothesis.settings.register_profile("mgit", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("mgit")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and those of a folder whose services are for all of it."""
+    for item in items:
+        folder = item.path.parent
+        group = folder if folder.name in _TOGETHER else item.path
+        item.add_marker(pytest.mark.xdist_group(group.relative_to(_TESTS).as_posix()))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process for each core, each with a Neo4j of its own; a single one where a Neo4j was named for the tests."""
+    del config
+    is_shared = bool(os.environ.get("MGIT_TEST_NEO4J_URI"))
+    return 1 if is_shared else min(os.cpu_count() or 1, _MOST_PROCESSES)

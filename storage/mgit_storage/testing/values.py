@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mgit_core.bugs import Bug, BugSubject
+from mgit_core.creation import CreationRecord
 from mgit_core.digest import Digest, DigestAlgorithm, digest_of
 from mgit_core.lineage import Model, ModelCommit, ParameterSet, ParentLink, Previous, Relation, TensorRecord
 from mgit_core.loss import LossGuard, LossMethod, LossRecord, LossTensor
@@ -24,9 +25,11 @@ from mgit_core.model_tests import (
 from mgit_core.names import make_uid
 
 __all__ = [
+    "UNKNOWN_UID",
     "fresh_uid",
     "make_bug",
     "make_commit",
+    "make_creation",
     "make_loss",
     "make_model_test",
     "make_result",
@@ -34,6 +37,10 @@ __all__ = [
 ]
 
 _SOME_DAY = datetime(2026, 3, 1, 12, 30, 15, 123_456, tzinfo=UTC)
+
+
+UNKNOWN_UID = "01900000-0000-7000-8000-000000000000"
+"""A uid that nobody has, the same in every process: names of tests must not depend on the run."""
 
 
 def fresh_uid() -> str:
@@ -89,6 +96,19 @@ def make_commit(
         parents=parents,
         previous=previous or Previous(),
     )
+
+
+def make_creation(code: str = "makers:tune", **changed: Any) -> CreationRecord:
+    """How a model was created, with values that lose something where they are not kept exactly."""
+    fields: dict[str, Any] = {
+        "entry_point": code,
+        "code_digest": _digest(code),
+        "source": f"def {code.partition(':')[2]}(parents): ...  # \u00e9\n",
+        "arguments": {"rate": 0.1, "steps": 2**40, "name": "", "is_frozen": True},
+        "seed": 2**62,
+        "environment": {"python": "3.11", "numpy": "2"},
+    }
+    return CreationRecord(**{**fields, **changed})
 
 
 def make_loss(base_uid: str) -> LossRecord:

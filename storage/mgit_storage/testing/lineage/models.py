@@ -9,7 +9,7 @@ import pytest
 from mgit_core.errors import ErrorReason, InvalidArgumentError, NotFoundError
 from mgit_core.ports.graph import Lineage, Page
 from mgit_storage.testing.lineage.steps import add, find, refs, refused
-from mgit_storage.testing.values import fresh_uid, make_commit
+from mgit_storage.testing.values import UNKNOWN_UID, make_commit
 
 __all__ = ["ModelLaws"]
 
@@ -29,7 +29,7 @@ class ModelLaws:
         ):
             assert (await find(lineage, text)).uid == uid
 
-    @pytest.mark.parametrize("text", ["nobody", "M", "m@7", f"@{fresh_uid()}"])
+    @pytest.mark.parametrize("text", ["nobody", "M", "m@7", f"@{UNKNOWN_UID}"])
     async def test_a_model_that_is_not_there_is_not_found(self, lineage: Lineage, text: str) -> None:
         await add(lineage, "m")
         with refused(NotFoundError, ErrorReason.MODEL_NOT_FOUND):

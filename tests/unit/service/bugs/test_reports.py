@@ -24,7 +24,7 @@ from mgit_core.ports.graph import Lineage, Page
 from mgit_service.use_cases.bugs import reports
 from mgit_storage.lineage.memory import open_memory_graph
 from mgit_storage.testing.lineage.steps import add, refused
-from mgit_storage.testing.values import fresh_uid, make_bug
+from mgit_storage.testing.values import UNKNOWN_UID, make_bug
 
 STORE_ID = "00000000-0000-4000-8000-000000000001"
 KEY = RequestKey(id="r", arguments_digest=b"a" * 32)
@@ -74,7 +74,7 @@ async def test_a_model_is_named_by_any_reference(lineage: Lineage, reference: st
     [
         ("nobody", ErrorReason.MODEL_NOT_FOUND),
         ("m@prod", ErrorReason.TAG_NOT_FOUND),
-        (f"@{fresh_uid()}", ErrorReason.MODEL_NOT_FOUND),
+        (f"@{UNKNOWN_UID}", ErrorReason.MODEL_NOT_FOUND),
         ("", ErrorReason.INVALID_NAME),
         ("@x", ErrorReason.INVALID_REFERENCE),
         (TensorSubject(bytes(32)), ErrorReason.TENSOR_NOT_FOUND),

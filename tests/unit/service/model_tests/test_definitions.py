@@ -14,7 +14,7 @@ from mgit_core.ports.graph import Lineage, Page
 from mgit_service.use_cases.model_tests import definitions
 from mgit_storage.lineage.memory import open_memory_graph
 from mgit_storage.testing.lineage.steps import add
-from mgit_storage.testing.values import fresh_uid, make_model_test
+from mgit_storage.testing.values import UNKNOWN_UID, make_model_test
 
 STORE_ID = "00000000-0000-4000-8000-000000000001"
 KEY = RequestKey(id="r", arguments_digest=b"a" * 32)
@@ -62,7 +62,7 @@ async def test_a_model_is_named_by_any_reference(lineage: Lineage, reference: st
     ("test", "reason"),
     [
         (of_model("none"), ErrorReason.MODEL_NOT_FOUND),
-        (of_model(f"@{fresh_uid()}"), ErrorReason.MODEL_NOT_FOUND),
+        (of_model(f"@{UNKNOWN_UID}"), ErrorReason.MODEL_NOT_FOUND),
         (of_model("m@prod"), ErrorReason.TAG_NOT_FOUND),
         (of_model("m@0"), ErrorReason.INVALID_REFERENCE),
         (of_model("m m"), ErrorReason.INVALID_NAME),
@@ -107,7 +107,7 @@ async def test_a_test_is_found_by_name_and_by_uid(lineage: Lineage) -> None:
     ("text", "reason"),
     [
         ("none", ErrorReason.TEST_NOT_FOUND),
-        (f"@{fresh_uid()}", ErrorReason.TEST_NOT_FOUND),
+        (f"@{UNKNOWN_UID}", ErrorReason.TEST_NOT_FOUND),
         ("", ErrorReason.INVALID_NAME),
         ("a b", ErrorReason.INVALID_NAME),
         ("x" * 100_000, ErrorReason.INVALID_NAME),

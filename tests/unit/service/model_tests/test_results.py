@@ -16,7 +16,7 @@ from mgit_core.ports.graph import Lineage, Page
 from mgit_service.use_cases.model_tests import results
 from mgit_storage.lineage.memory import open_memory_graph
 from mgit_storage.testing.lineage.steps import add
-from mgit_storage.testing.values import fresh_uid, make_model_test, make_result
+from mgit_storage.testing.values import UNKNOWN_UID, make_model_test, make_result
 
 STORE_ID = "00000000-0000-4000-8000-000000000001"
 
@@ -92,9 +92,9 @@ async def test_uids_are_read_in_any_form(lineage: Lineage, model: Model, test: M
         ({"run_at": datetime(1960, 1, 1, tzinfo=UTC)}, {}, ErrorReason.INVALID_TEST),
         ({"model_uid": "m"}, {}, ErrorReason.INVALID_REFERENCE),
         ({"model_uid": ""}, {}, ErrorReason.INVALID_REFERENCE),
-        ({"model_uid": fresh_uid()}, {}, ErrorReason.MODEL_NOT_FOUND),
+        ({"model_uid": UNKNOWN_UID}, {}, ErrorReason.MODEL_NOT_FOUND),
         ({}, {"test_uid": "t"}, ErrorReason.INVALID_REFERENCE),
-        ({}, {"test_uid": fresh_uid()}, ErrorReason.TEST_NOT_FOUND),
+        ({}, {"test_uid": UNKNOWN_UID}, ErrorReason.TEST_NOT_FOUND),
         ({}, {"parameters_digest": b""}, ErrorReason.INVALID_TEST),
         ({}, {"parameters_digest": b"p" * 32}, ErrorReason.INVALID_TEST),
         ({}, {"code_digest": b"c"}, ErrorReason.INVALID_TEST),
@@ -145,10 +145,10 @@ async def test_nothing_is_done_for_nothing(lineage: Lineage) -> None:
     ("test_name", "model_name", "reason"),
     [
         ("none", "", ErrorReason.TEST_NOT_FOUND),
-        (f"@{fresh_uid()}", "", ErrorReason.TEST_NOT_FOUND),
+        (f"@{UNKNOWN_UID}", "", ErrorReason.TEST_NOT_FOUND),
         ("@t", "", ErrorReason.INVALID_REFERENCE),
         ("", "none", ErrorReason.MODEL_NOT_FOUND),
-        ("", f"@{fresh_uid()}", ErrorReason.MODEL_NOT_FOUND),
+        ("", f"@{UNKNOWN_UID}", ErrorReason.MODEL_NOT_FOUND),
         ("", "m@prod", ErrorReason.TAG_NOT_FOUND),
         ("a b", "", ErrorReason.INVALID_NAME),
     ],
