@@ -20,6 +20,7 @@ _NAMES = (
     "transfer",
     "models",
     "memory",
+    "load_many",
     "rpc",
     "start",
     "lineage",
@@ -30,6 +31,10 @@ _NAMES = (
     "graphs",
     "lossy",
     "infer",
+    "updates",
+    "diff",
+    "exchange",
+    "cascade",
 )
 _ROOT = Path(__file__).parents[1]
 _RESULTS = _ROOT / "bench" / "results"

@@ -13,7 +13,7 @@ from bench.machine import describe_machine
 from bench.stack import clean_environment, new_home, running_stack
 from bench.weights import write_shards
 
-__all__ = ["measure"]
+__all__ = ["anonymous_mb", "measure"]
 
 _GIGABYTES = 4
 _GOAL_MB = 500
@@ -55,14 +55,15 @@ def _watch(command: Sequence[str], environment: dict[str, str], service: int) ->
     peaks = [0.0, 0.0]
     while client.poll() is None:
         for place, pid in enumerate((client.pid, service)):
-            peaks[place] = max(peaks[place], _anonymous_mb(pid))
+            peaks[place] = max(peaks[place], anonymous_mb(pid))
         time.sleep(_EVERY_S)
     if client.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {client.returncode}")
     return time.perf_counter() - start, peaks[0], peaks[1]
 
 
-def _anonymous_mb(pid: int) -> float:
+def anonymous_mb(pid: int) -> float:
+    """Anonymous memory of a process; 0 if it is not there."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     except (FileNotFoundError, ProcessLookupError):

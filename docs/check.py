@@ -144,7 +144,12 @@ def _options() -> dict[str, frozenset[str]]:
             command,
             *getattr(command, "commands", {}).values(),
         ]  # Of a group those of all its commands.
-        found[name] = frozenset(opt for each in commands for option in each.params for opt in option.opts)
+        found[name] = frozenset(
+            opt
+            for each in commands
+            for option in each.params
+            for opt in (*option.opts, *option.secondary_opts)
+        )
     return found
 
 

@@ -16,6 +16,8 @@ from mgit_core.coding.numbers import format_of_dtype
 from mgit_core.coding.plans import ChunkPlan, Prediction
 from mgit_core.digest import Digest, DigestAlgorithm
 from mgit_core.files import FileEntry, FileKind, FileList
+from mgit_core.layers.document import layer_graph_digest
+from mgit_core.layers.graph import LayerGraph
 from mgit_core.lineage import Model, ModelCommit, ParameterSet, ParentLink, Relation, TensorRecord
 from mgit_core.manifest import Manifest, make_parameter
 from mgit_core.names import Reference
@@ -57,6 +59,8 @@ class World:
         parents: tuple[ParentLink, ...] = (),
         based_on: Model | None = None,
         is_declared: bool = True,
+        layer_graph: LayerGraph | None = None,
+        is_staged: bool = False,
     ) -> Model:
         """Commit a model.
 
@@ -67,6 +71,8 @@ class World:
             parents: Its provenance edges.
             based_on: A model whose tensors of the same names its chunks are differences to.
             is_declared: Whether that is its parent, too.
+            layer_graph: Its layers.
+            is_staged: Whether it is staged instead.
         """
         bases = {} if based_on is None else self.manifest(based_on)
         if based_on is not None and is_declared:
@@ -104,7 +110,13 @@ class World:
             files=None if files is None else files.digest,
             files_key=None if files is None else self.store.parameters.write_file_list(files),
             files_bytes=len(file),
+            layer_graph=None if layer_graph is None else layer_graph_digest(ALGORITHM, layer_graph),
+            layer_graph_key=None
+            if layer_graph is None
+            else self.store.parameters.write_layer_graph(layer_graph),
         )
+        if is_staged:
+            return await self.backend.lineage.staging.stage(commit)
         return (await self.backend.lineage.models.commit(commit)).model
 
     def manifest(self, model: Model) -> dict[str, tuple[Digest, ...]]:

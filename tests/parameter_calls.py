@@ -22,18 +22,31 @@ from tests.running_service import run_service
 from mgit_core.chunking import chunk_ranges, file_chunk_sizes
 from mgit_core.digest import Digest, DigestAlgorithm, digest_of
 from mgit_core.tensor import AnyArray, TensorSpec, name_of_dtype
-from mgit_proto.v1 import lineage_pb2_grpc, parameters_pb2, parameters_pb2_grpc, types_pb2
+from mgit_proto.v1 import (
+    audit_pb2_grpc,
+    exchange_pb2_grpc,
+    lineage_pb2_grpc,
+    model_tests_pb2_grpc,
+    parameters_pb2,
+    parameters_pb2_grpc,
+    types_pb2,
+)
 from mgit_service.channel import SERVER_OPTIONS
 from mgit_service.health import Watch, WatchedStore
 from mgit_service.interceptors import CallInterceptor
+from mgit_service.servicers.audit import AuditServicer
+from mgit_service.servicers.exchange import ExchangeServicer
 from mgit_service.servicers.frames import add_parameter_service
 from mgit_service.servicers.lineage import LineageServicer
+from mgit_service.servicers.model_tests import ModelTestServicer
 from mgit_service.servicers.parameters import ParameterServicer
+from mgit_service.use_cases.audit.asking import AuditLimits
 from mgit_service.use_cases.backend import Backend
 from mgit_storage.lineage import open_memory
 from mgit_storage.store import Store, open_store
 
 ALGORITHM = DigestAlgorithm.BLAKE3
+NO_AUDIT = AuditLimits()
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,9 @@ class Service:
     parameters: parameters_pb2_grpc.ParameterServiceStub
     lineage: lineage_pb2_grpc.LineageServiceStub
     store: Store
+    exchange: exchange_pb2_grpc.ExchangeServiceStub
+    model_tests: model_tests_pb2_grpc.ModelTestServiceStub
+    audit: audit_pb2_grpc.AuditServiceStub
 
 
 @contextlib.contextmanager
@@ -50,7 +66,14 @@ def serving_neo4j(server: TestServer, folder: Path) -> Iterator[Service]:
     """The real service as a process, over a new store in ``folder`` and the emptied Neo4j of the run."""
     empty_graph(server)
     with run_service(server, folder) as running, running.stubs() as stubs:
-        yield Service(stubs.parameters, stubs.lineage, open_store(folder, ALGORITHM))
+        yield Service(
+            stubs.parameters,
+            stubs.lineage,
+            open_store(folder, ALGORITHM),
+            stubs.exchange,
+            stubs.model_tests,
+            stubs.audit,
+        )
     empty_graph(server)
 
 
@@ -77,6 +100,9 @@ def serving_here(store: Store) -> Iterator[Service]:
             server = grpc.aio.server(interceptors=[CallInterceptor(watch)], options=list(SERVER_OPTIONS))
             add_parameter_service(ParameterServicer(backend), server)
             lineage_pb2_grpc.add_LineageServiceServicer_to_server(LineageServicer(backend), server)
+            exchange_pb2_grpc.add_ExchangeServiceServicer_to_server(ExchangeServicer(backend), server)
+            model_tests_pb2_grpc.add_ModelTestServiceServicer_to_server(ModelTestServicer(backend), server)
+            audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditServicer(backend, NO_AUDIT), server)
             addresses.put(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
             await server.start()
             await stop.wait()
@@ -90,6 +116,9 @@ def serving_here(store: Store) -> Iterator[Service]:
                 parameters_pb2_grpc.ParameterServiceStub(channel),
                 lineage_pb2_grpc.LineageServiceStub(channel),
                 store,
+                exchange_pb2_grpc.ExchangeServiceStub(channel),
+                model_tests_pb2_grpc.ModelTestServiceStub(channel),
+                audit_pb2_grpc.AuditServiceStub(channel),
             )
     finally:
         loop.call_soon_threadsafe(stop.set)

@@ -21,6 +21,8 @@ from tests.neo4j_server import TestServer, empty_graph
 
 from mgit_proto.v1 import (
     audit_pb2_grpc,
+    cascade_pb2_grpc,
+    exchange_pb2_grpc,
     lineage_pb2_grpc,
     maintenance_pb2,
     maintenance_pb2_grpc,
@@ -128,6 +130,8 @@ class Stubs:
         self.maintenance = maintenance_pb2_grpc.MaintenanceServiceStub(channel)
         self.audit = audit_pb2_grpc.AuditServiceStub(channel)
         self.model_tests = model_tests_pb2_grpc.ModelTestServiceStub(channel)
+        self.cascades = cascade_pb2_grpc.CascadeServiceStub(channel)
+        self.exchange = exchange_pb2_grpc.ExchangeServiceStub(channel)
 
 
 def _json_lines(log: Path) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from mgit.starting import local
 
 if TYPE_CHECKING:
     from mgit import errors
+    from mgit.creating.functions import creation_function
     from mgit.lossy import Lossy, guard
     from mgit.model import Model
     from mgit.repository import Repository, connect
@@ -55,6 +56,7 @@ __all__ = [
     "aggregated",
     "cast",
     "connect",
+    "creation_function",
     "derived",
     "distilled",
     "errors",
@@ -69,6 +71,7 @@ __all__ = [
 _MODULES = {
     **dict.fromkeys(("Repository", "connect"), "mgit.repository"),
     "Model": "mgit.model",
+    "creation_function": "mgit.creating.functions",
     **dict.fromkeys(("Lossy", "guard"), "mgit.lossy"),
     **dict.fromkeys(
         (

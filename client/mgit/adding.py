@@ -13,6 +13,7 @@ from mgit.connection import Connection
 from mgit.cutting import cut_source
 from mgit.frameworks.detection import open_source
 from mgit.frameworks.source import Source
+from mgit.layers import LayerRequest, make_layer_graph
 from mgit.lossy import GuardFunction, Lossy
 from mgit.lossy.request import LossRequest, PreparedModel
 from mgit.progress import ProgressCounter
@@ -37,6 +38,7 @@ class NewModel:
         request_id: Makes it idempotent.
         loss: What may be lost; None means nothing.
         recipe: How it was made, as another tool wrote it down.
+        layers: Which layer graph it gets; None means none.
     """
 
     header: parameters_pb2.ModelHeader
@@ -44,6 +46,7 @@ class NewModel:
     request_id: str
     loss: LossRequest | None = None
     recipe: Recipe | None = None
+    layers: LayerRequest | None = None
 
 
 def add_model(
@@ -62,6 +65,7 @@ def add_model(
     if new.recipe is not None:
         notes += follow_recipe(connection, header, new.recipe)
     notes += _add_base_model(connection, header, source.base_model)
+    notes += _add_layers(header, new, source)
     header.source_format = source.source_format
     header.ties.extend(types_pb2.Tie(names=tie) for tie in source.ties)
     with contextlib.ExitStack() as spools:
@@ -77,6 +81,15 @@ def add_model(
         repeated=uploaded.repeated,
         notes=tuple(notes),
     )
+
+
+def _add_layers(header: parameters_pb2.ModelHeader, new: NewModel, source: Source) -> Iterator[str]:
+    """Put the layer graph into the header; gives notes for a person."""
+    if new.layers is not None:
+        names = [parameter.name for parameter in source.parameters]
+        header.layer_graph, note = make_layer_graph(new.layers, new.source, names)
+        if note:
+            yield note
 
 
 def _prepare(

@@ -19,6 +19,7 @@ __all__ = [
     "call_by_signature",
     "entry_point_of",
     "find_function",
+    "module_source",
     "read_module",
     "split_entry_point",
     "user_modules",
@@ -118,6 +119,30 @@ def read_module(module_name: str) -> bytes | None:
     if spec is None or not spec.has_location or spec.origin is None:
         return None
     return Path(spec.origin).read_bytes()
+
+
+def module_source(entry_point: str, role: str, reason: ErrorReason) -> bytes:
+    """The file of the module of ``entry_point``. Nothing is run for it. Arguments as for ``split_entry_point``.
+
+    Raises:
+        InvalidArgumentError: ``reason``, if there is no such module here.
+    """
+    module_name, _ = split_entry_point(entry_point, role, reason)
+    importlib.invalidate_caches()  # A module that was just written is found, too.
+    try:
+        with user_modules():
+            source = read_module(module_name)
+    except OSError as error:
+        raise InvalidArgumentError(
+            reason, f"Module {module_name!r} cannot be read: {error.strerror}."
+        ) from error
+    if source is None:
+        raise InvalidArgumentError(
+            reason,
+            f"Module {module_name!r} of {role} {entry_point} is found neither in the current folder nor on the "
+            "search path of Python.",
+        )
+    return source
 
 
 def _find_spec(name: str, locations: Any) -> importlib.machinery.ModuleSpec | None:

@@ -31,7 +31,7 @@ class Collection:
 
     Attributes:
         chunks: Copies of chunks that went.
-        documents: Manifests and file lists that went.
+        documents: Manifests, file lists and layer graphs that went.
         bytes_freed: Bytes by which the store shrank; in a dry run, bytes of what would go.
         spared_chunks: Copies of chunks that nothing needs and that are younger than the grace period.
         finished_earlier: Whether a collection that was cut before was finished first.
@@ -93,9 +93,10 @@ class StoreCheck:
         problems: Each by its cause.
         chunks: Copies of chunks that were read.
         raw_bytes: Raw bytes of them.
-        documents: Manifests and file lists that were read.
+        documents: Manifests, file lists and layer graphs that were read.
         missing: Digests, hexadecimal, of chunks that models need and the store lacks, the first 10,000.
         sent_bytes: Bytes of chunks that were sent from a file of the caller's.
+        promised: Chunks that models need and that are in another store: no problem.
     """
 
     ok: bool
@@ -105,6 +106,7 @@ class StoreCheck:
     documents: int
     missing: tuple[str, ...]
     sent_bytes: int = 0
+    promised: int = 0
 
 
 class MaintenanceCalls:
@@ -123,7 +125,7 @@ class MaintenanceCalls:
         delete_everything: bool = False,
         progress: WorkProgress = True,
     ) -> Collection:
-        """Delete what no present model needs: chunks, and manifests and file lists.
+        """Delete what no present model needs: chunks, and manifests, file lists and layer graphs.
 
         Args:
             dry_run: Only tell what would go.
@@ -227,6 +229,7 @@ class MaintenanceCalls:
             raw_bytes=result.bytes,
             documents=result.documents,
             missing=tuple(digest.hex() for digest in result.missing),
+            promised=result.promised,
         )
 
     def _run(

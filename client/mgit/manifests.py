@@ -34,6 +34,11 @@ class Listing:
     manifest: Manifest
     files: FileList
 
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """Name of the data type of each parameter."""
+        return {parameter.name: parameter.spec.dtype for parameter in self.manifest.parameters}
+
 
 def draft_parts(
     parameters: Iterable[Parameter], files: Iterable[FileEntry], max_digests: int

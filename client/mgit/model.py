@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mgit.content import ModelContent
+from mgit.creation_records import read_creation
 from mgit.lossy.messages import read_loss
 from mgit.progress import Progress, open_progress
 from mgit.values import Addition, Dataset, Edge, FileInfo, ModelState, ModelSummary
-from mgit.wire import read_dataset, read_edge, read_metadata, read_summary
-from mgit_core.errors import ErrorReason, InvalidArgumentError
-from mgit_core.lineage import MetadataValue
+from mgit.wire import read_dataset, read_edge, read_metadata, read_promise, read_summary
+from mgit_core.creation import CreationRecord
+from mgit_core.lineage import MetadataValue, Promise
 from mgit_core.loss import LossRecord
 from mgit_proto.v1 import types_pb2
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import zarr
 
     from mgit.tensors import Tensors
+    from mgit_core.layers.graph import LayerGraph
     from mgit_core.tensor import AnyArray
 
 __all__ = ["Framework", "Model", "read_model"]
@@ -39,7 +41,7 @@ class Model:
     Attributes:
         uid: The same wherever the model is copied to.
         name: Model name.
-        version: Version number, from 1; never given again.
+        version: Version number, from 1, never given again; 0 for a staged model.
         state: Whether it can be read.
         created_at: When it was added, UTC.
         type: Model type, a free label; None if not given.
@@ -54,6 +56,10 @@ class Model:
         tags: Tags that point to it, sorted.
         datasets: What it was trained on, sorted.
         loss: What guarded loss did to it before it was added; None for a model that was added as it is.
+        creation: The creation function that made it, and what that was called with; None if it is not known.
+        layer_graph_digest: Identity of the layer graph that was added with it, hexadecimal; None without one.
+        promised_by: The store that has the parameters which this one lacks, and what it came as; None for a model
+            that is whole.
         content: How its bytes are read; for the SDK's own use.
         addition: What adding it did; None for a model that was only looked up.
     """
@@ -75,13 +81,16 @@ class Model:
     tags: tuple[str, ...]
     datasets: tuple[Dataset, ...]
     loss: LossRecord | None
+    creation: CreationRecord | None
+    promised_by: Promise | None = None
+    layer_graph_digest: str | None
     content: ModelContent = field(compare=False)
     addition: Addition | None = field(default=None, compare=False)
 
     @property
     def ref(self) -> str:
-        """``NAME@VERSION``."""
-        return f"{self.name}@{self.version}"
+        """``NAME@VERSION``, or ``@UID`` for a staged model."""
+        return f"@{self.uid}" if self.state is ModelState.STAGED else f"{self.name}@{self.version}"
 
     @property
     def tensors(self) -> Tensors:
@@ -104,6 +113,19 @@ class Model:
         return tuple(
             FileInfo(path=each.path, size_bytes=each.size_bytes) for each in self.content.listing.files.files
         )
+
+    def layers(self) -> LayerGraph:
+        """Its layers and the data flow between them, as they were added with it.
+
+        Without a layer graph of its own it is what the parameter names tell: ``source`` is ``names`` then, and the
+        edges only say what comes next in the file.
+
+        Raises:
+            FailedPreconditionError: MODEL_REMOVED.
+            CorruptError: MANIFEST_CORRUPT.
+            UnavailableError: SERVICE_UNAVAILABLE.
+        """
+        return self.content.layers
 
     @overload
     def load(
@@ -143,20 +165,16 @@ class Model:
             CorruptError: CHUNK_CORRUPT.
             UnavailableError: SERVICE_UNAVAILABLE.
         """
-        if framework not in {"numpy", "torch"}:
-            raise InvalidArgumentError(
-                ErrorReason.INVALID_ARGUMENT, f"A framework is numpy or torch; found {framework!r}."
-            )
-        from mgit.loading import load_models  # noqa: PLC0415 - the catalog does without numpy
+        from mgit.loading import check_framework, load_model  # noqa: PLC0415 - the catalog does without numpy
 
+        check_framework(framework)
         with open_progress(progress, f"load {self.ref}") as counter:
-            [arrays] = load_models([self.content], tensors, counter, writable=True)
+            arrays = load_model(self.content, tensors, counter)
         if framework == "numpy":
             return arrays
         from mgit.frameworks.torch import to_state_dict  # noqa: PLC0415 - torch for torch outputs only
 
-        parameters = self.content.listing.manifest.parameters
-        return to_state_dict(arrays, {parameter.name: parameter.spec.dtype for parameter in parameters})
+        return to_state_dict(arrays, self.content.listing.dtypes)
 
     def zarr(self) -> zarr.Group:
         """A read-only Zarr group over the wire: an array a parameter, chunks fetched when they are touched.
@@ -256,6 +274,9 @@ def read_model(model: types_pb2.Model, content: ModelContent, addition: Addition
         tags=tuple(model.tags),
         datasets=tuple(map(read_dataset, model.datasets)),
         loss=read_loss(model.loss) if model.HasField("loss") else None,
+        creation=read_creation(model.creation) if model.HasField("creation") else None,
+        promised_by=read_promise(model.promised_by) if model.HasField("promised_by") else None,
+        layer_graph_digest=model.layer_graph_digest.hex() or None,
         content=content,
         addition=addition,
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from mgit.auditing import AuditCalls
 from mgit.bisecting import BisectCalls
@@ -15,14 +15,19 @@ from mgit.bugs import Bugs
 from mgit.chunks import WireChunkReader
 from mgit.connection import Connection
 from mgit.content import ModelContent
+from mgit.creating.repository_calls import CreationCalls
+from mgit.diffing.calls import DiffCalls
 from mgit.endpoint import Endpoint
 from mgit.graph import LineageCalls, as_parent, list_pages, new_request_id
 from mgit.inference import InferenceCalls, add_inferred_parents
 from mgit.maintenance import MaintenanceCalls
-from mgit.model import Model, read_model
+from mgit.merging import MergeCalls
+from mgit.model import Framework, Model, read_model
 from mgit.model_tests import ModelTests
 from mgit.progress import Progress, open_progress
+from mgit.remotes.calls import ExchangeCalls
 from mgit.settings import read_settings
+from mgit.updating import UpdateCalls
 from mgit.values import (
     Addition,
     Dataset,
@@ -47,7 +52,13 @@ from mgit_core.names import check_model_name
 from mgit_proto.v1 import lineage_pb2, maintenance_pb2, parameters_pb2, types_pb2
 
 if TYPE_CHECKING:
+    import torch
+
+    from mgit.creating.functions import CreationFunction
+    from mgit.frameworks.torch import ExampleInputs
+    from mgit.loading import LoadedModels
     from mgit.lossy import GuardFunction, Lossy
+    from mgit_core.layers.graph import LayerGraph
     from mgit_core.tensor import AnyArray
 
 __all__ = ["Repository", "connect"]
@@ -98,7 +109,19 @@ def connect(
     )
 
 
-class Repository(LineageCalls, MaintenanceCalls, BisectCalls, WalkCalls, InferenceCalls, AuditCalls):
+class Repository(
+    LineageCalls,
+    MaintenanceCalls,
+    BisectCalls,
+    WalkCalls,
+    InferenceCalls,
+    AuditCalls,
+    CreationCalls,
+    ExchangeCalls,
+    UpdateCalls,
+    MergeCalls,
+    DiffCalls,
+):
     """A connection to a service. Thread-safe; a context manager that closes itself.
 
     Models are given by reference (``NAME``, ``NAME@VERSION``, ``NAME@TAG``, ``@UID``) or as values.
@@ -141,6 +164,11 @@ class Repository(LineageCalls, MaintenanceCalls, BisectCalls, WalkCalls, Inferen
         guard: str | GuardFunction | None = None,
         recipe: str | os.PathLike[str] | None = None,
         auto_parent: bool = False,
+        created_by: CreationFunction | None = None,
+        arguments: Mapping[str, object] | None = None,
+        seed: int | None = None,
+        trace: bool | ExampleInputs = False,
+        layer_graph: LayerGraph | None = None,
         request_id: str | None = None,
         progress: Progress = True,
     ) -> Model:
@@ -173,13 +201,23 @@ class Repository(LineageCalls, MaintenanceCalls, BisectCalls, WalkCalls, Inferen
                 ``parents``; the method, the licence and the data sets are kept too.
             auto_parent: Whether the service looks for its parents too, by its weights, once it is stored. Claims
                 above the service's threshold become edges of inferred origin; ``addition.notes`` say which, and why.
+            created_by: The creation function that made it, if that is known: a function of a module, or
+                ``MODULE:FUNCTION``. It is recorded, not run; ``create`` runs one. With the record an update can make
+                the model again when a parent changes.
+            arguments: What the creation function was called with, by name.
+            seed: Its seed; None means 0 if it takes one.
+            trace: Whether the layers of a torch module and the data flow between them are traced and kept, or what the
+                module is called with for that; True takes its own example inputs, which models of transformers have.
+                ``addition.notes`` say what was done. It takes a second or so.
+            layer_graph: A layer graph that was made before, such as ``layers()`` of a model with the same parameters.
             request_id: The same id with the same model gives the first answer again; None means a new one.
             progress: ``progress(done_bytes, total_bytes)``; True for a bar on a terminal; None for none.
 
         Raises:
             InvalidArgumentError: INVALID_NAME, INVALID_METADATA, UNREADABLE_INPUT, UNSAFE_PICKLE,
                 UNKNOWN_DTYPE, SHAPE_MISMATCH or DUPLICATE_PARAMETER; INVALID_GUARD; INVALID_ARGUMENT for a loss
-                without a parent that has tensors of the same names, or a guard without a loss.
+                without a parent that has tensors of the same names, or a guard without a loss; INVALID_CREATION;
+                INVALID_LAYER_GRAPH, for one of another model, or a trace of what is no module.
             NotFoundError: PATH_NOT_FOUND, PARENT_NOT_FOUND or MODEL_NOT_FOUND.
             ConflictError: REQUEST_ID_REUSED.
             ResourceExhaustedError: DISK_FULL at the service, or here with ``lossy``.
@@ -187,6 +225,8 @@ class Repository(LineageCalls, MaintenanceCalls, BisectCalls, WalkCalls, Inferen
         """
         # Readers of models bring numpy and more, which the catalog does without.
         from mgit.adding import NewModel, add_model, open_recipe, request_loss, write_previous  # noqa: PLC0415
+        from mgit.creating.recording import describe_creation  # noqa: PLC0415 - as above
+        from mgit.layers import request_layers  # noqa: PLC0415 - as above
 
         header = parameters_pb2.ModelHeader(
             name=check_model_name(name),
@@ -196,12 +236,16 @@ class Repository(LineageCalls, MaintenanceCalls, BisectCalls, WalkCalls, Inferen
             metadata=write_metadata(metadata or {}),
             datasets=map(write_dataset, datasets),
         )
+        creation = describe_creation(self._connection, created_by, arguments, seed)
+        if creation is not None:
+            header.creation.CopyFrom(creation)
         new = NewModel(
             header=header,
             source=source,
             request_id=request_id or new_request_id(),
             loss=request_loss(lossy, guard),
             recipe=None if recipe is None else open_recipe(recipe),
+            layers=request_layers(trace, layer_graph),
         )
         with open_progress(progress, f"add {name}") as counter:
             added, addition = add_model(self._connection, new, counter)
@@ -263,33 +307,72 @@ class Repository(LineageCalls, MaintenanceCalls, BisectCalls, WalkCalls, Inferen
         request = lineage_pb2.RemoveModelRequest(model=reference_of(model), request_id=new_request_id())
         return self._model(self._connection.call(self._connection.lineage.RemoveModel, request).model)
 
+    @overload
     def load_many(
         self,
         models: Sequence[ModelReference],
         *,
+        framework: Literal["numpy"] = "numpy",
         writable: bool = False,
         tensors: Sequence[str] = (),
         progress: Progress = True,
-    ) -> list[dict[str, AnyArray]]:
-        """The parameters of several models as numpy arrays; each chunk is fetched once.
+    ) -> LoadedModels[dict[str, AnyArray]]: ...
+
+    @overload
+    def load_many(
+        self,
+        models: Sequence[ModelReference],
+        *,
+        framework: Literal["torch"],
+        writable: bool = False,
+        tensors: Sequence[str] = (),
+        progress: Progress = True,
+    ) -> LoadedModels[dict[str, torch.Tensor]]: ...
+
+    def load_many(
+        self,
+        models: Sequence[ModelReference],
+        *,
+        framework: Framework = "numpy",
+        writable: bool = False,
+        tensors: Sequence[str] = (),
+        progress: Progress = True,
+    ) -> LoadedModels[Any]:
+        """The parameters of several models, in memory that they share wherever tensors are equal.
+
+        Each chunk is fetched once, and each tensor lies in memory once, in however many models it is.
+        ``memory_bytes`` and ``saved_bytes`` of the answer tell what that comes to.
 
         Args:
             models: Which models, in the order of the answer.
-            writable: False gives read-only arrays, and all equal tensors of all the models are one array; True
-                gives each model its own.
+            framework: ``numpy`` gives arrays, ``torch`` state dicts on the CPU.
+            writable: False gives read-only arrays, and equal tensors are one array. True gives each model arrays of
+                its own, whose memory is copied, in pages of some kilobytes, when it is written. torch cannot forbid
+                writing: its tensors are always of the second kind.
             tensors: Shell patterns over parameter names; empty means all.
             progress: As in ``add``.
 
         Raises:
             NotFoundError: MODEL_NOT_FOUND, TAG_NOT_FOUND, or TENSOR_NOT_FOUND for a pattern that fits nothing.
-            FailedPreconditionError: MODEL_REMOVED.
+            FailedPreconditionError: MODEL_REMOVED or FRAMEWORK_MISSING.
             CorruptError: CHUNK_CORRUPT.
         """
-        from mgit.loading import load_models  # noqa: PLC0415 - the catalog does without numpy
+        from mgit.loading import check_framework, load_together  # noqa: PLC0415 - the catalog does without numpy
 
+        check_framework(framework)
         contents = [self.get(model).content for model in models]
         with open_progress(progress, f"load {len(contents)} models") as counter:
-            return load_models(contents, tensors, counter, writable=writable)
+            loaded = load_together(contents, tensors, counter, writable=writable or framework == "torch")
+        if framework == "numpy":
+            return loaded
+        from mgit.frameworks.torch import to_state_dict  # noqa: PLC0415 - torch for torch outputs only
+
+        return loaded.converted(
+            [
+                to_state_dict(arrays, content.listing.dtypes)
+                for arrays, content in zip(loaded, contents, strict=True)
+            ]
+        )
 
     def status(self) -> ServiceStatus:
         """How the service is; it answers while Neo4j or the store is down."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mgit.chunks import ChunkPlan, Sink, fetch_chunks
+from mgit.chunks import ChunkPlan, Sink
 from mgit.content import ModelContent
+from mgit.file_layouts import FileLayout, WeightsLayout, build_weights, layout_of_files
 from mgit.files import NewFile, check_new, new_path
-from mgit.loading import load_models
+from mgit.loading import load_model
 from mgit.progress import ProgressCounter
-from mgit.rebuilding import FileLayout, WeightsLayout, build_weights, layout_of_files
 from mgit_core.digest import Digest
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_core.files import FileKind, check_file_path
@@ -155,7 +155,7 @@ def _write(
             else:
                 _plan_chunks(plan, layout.chunks, file, 0)
         progress.begin(plan.size_bytes)
-        fetch_chunks(content.connection, plan, progress)
+        content.fetch(plan, progress)
 
 
 def _plan_chunks(plan: ChunkPlan, chunks: Iterable[tuple[Digest, int]], sink: Sink, start: int) -> None:
@@ -168,12 +168,9 @@ def _save_torch(content: ModelContent, job: SaveJob, progress: ProgressCounter) 
     """Write a state dict of torch, which is held in memory as a whole."""
     from mgit.frameworks.torch import to_state_dict, write_torch_file  # noqa: PLC0415 - for torch outputs only
 
-    [arrays] = load_models([content], job.tensors, progress, writable=True)
-    dtypes: Mapping[str, str] = {
-        parameter.name: parameter.spec.dtype for parameter in content.listing.manifest.parameters
-    }
+    state = to_state_dict(load_model(content, job.tensors, progress), content.listing.dtypes)
     with new_path(job.to) as unfinished:
-        write_torch_file(to_state_dict(arrays, dtypes), unfinished)
+        write_torch_file(state, unfinished)
 
 
 def _save_zarr(
@@ -184,4 +181,4 @@ def _save_zarr(
     manifest = Manifest(content.listing.manifest.algorithm, tuple(parameters))
     with plan_zarr(to, manifest) as plan:
         progress.begin(plan.size_bytes)
-        fetch_chunks(content.connection, plan, progress)
+        content.fetch(plan, progress)

@@ -22,6 +22,7 @@ class ClientSettings:
         tls_ca: File with the certificate authority of the service (``MGIT_TLS_CA``); None means plaintext.
         home: Folder of the local stack (``MGIT_HOME``): Neo4j, store and logs. Another value, another world.
         audit_token: Token for questions in Cypher alone (``MGIT_AUDIT_TOKEN``).
+        ray_address: Where Ray is (``RAY_ADDRESS``, as Ray itself reads it); None means that it is started here.
     """
 
     address: str | None
@@ -29,6 +30,7 @@ class ClientSettings:
     tls_ca: Path | None
     home: Path
     audit_token: str | None = None
+    ray_address: str | None = None
 
     def __repr__(self) -> str:
         token = None if self.token is None else "***"
@@ -53,6 +55,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> ClientSetting
             else platformdirs.user_data_path("mgit", appauthor=False)
         ),
         audit_token=values.get("MGIT_AUDIT_TOKEN") or None,
+        ray_address=values.get("RAY_ADDRESS") or None,
     )
 
 

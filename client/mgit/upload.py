@@ -174,7 +174,10 @@ class _Sender:
         ]
         if not parameters:
             return
-        yield parameters_pb2.UploadChunksRequest(header=self._job.header)
+        header = parameters_pb2.ModelHeader()
+        header.CopyFrom(self._job.header)
+        header.ClearField("layer_graph")  # It tells nothing of what chunks are made from.
+        yield parameters_pb2.UploadChunksRequest(header=header)
         for part in draft_parts(parameters, (), self._max_digests):
             yield parameters_pb2.UploadChunksRequest(part=part)
         names = {parameter.name for parameter in parameters}

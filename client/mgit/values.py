@@ -295,7 +295,7 @@ class Statistics:
         models: Present models.
         edges: Provenance edges.
         tensors: Distinct tensors of present models.
-        logical_bytes: Bytes of all tensors and attached files of all present models.
+        logical_bytes: Bytes of all tensors and attached files of all present models that are whole.
         stored_bytes: The sum of the four that follow.
         pack_bytes: Packs.
         index_bytes: Indexes.
@@ -303,6 +303,8 @@ class Statistics:
         other_bytes: Root, file lists, temporary files and folders.
         reclaimable_bytes: Bytes in packs of chunks that no present model uses.
         chunks: Indexed chunks.
+        promised: Present models that are not whole: chunks of them are in another store.
+        promised_bytes: Bytes of all tensors and attached files of those.
     """
 
     models: int
@@ -316,6 +318,8 @@ class Statistics:
     other_bytes: int
     reclaimable_bytes: int
     chunks: int
+    promised: int = 0
+    promised_bytes: int = 0
 
     @property
     def ratio(self) -> float:

@@ -30,7 +30,7 @@ from mgit.values import (
     reference_of,
 )
 from mgit_core.errors import ErrorReason, InvalidArgumentError
-from mgit_core.lineage import MetadataValue, check_metadata, parse_relation
+from mgit_core.lineage import MetadataValue, Promise, check_metadata, parse_relation
 from mgit_proto.v1 import lineage_pb2, maintenance_pb2, types_pb2
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "read_lineage",
     "read_metadata",
     "read_model_statistics",
+    "read_promise",
     "read_relation",
     "read_revision",
     "read_statistics",
@@ -176,6 +177,11 @@ def read_dataset(dataset: types_pb2.Dataset) -> Dataset:
     return Dataset(name=dataset.name, version=dataset.version)
 
 
+def read_promise(promise: types_pb2.Promise) -> Promise:
+    """Who has the parameters that a store lacks."""
+    return Promise(store_id=promise.store_id, remote=promise.remote)
+
+
 def read_revision(edge: types_pb2.RevisionEdge) -> RevisionEdge:
     """A version edge."""
     return RevisionEdge(newer_uid=edge.newer_uid, older_uid=edge.older_uid)
@@ -250,6 +256,8 @@ def read_statistics(answer: maintenance_pb2.GetStatisticsResponse) -> Statistics
         other_bytes=answer.other_bytes,
         reclaimable_bytes=answer.reclaimable_bytes,
         chunks=answer.chunks,
+        promised=answer.promised,
+        promised_bytes=answer.promised_bytes,
     )
 
 

@@ -158,6 +158,11 @@ class ParameterSet:
     tensor_count: int
     promised_by: Promise | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of its chunks are in this store."""
+        return self.promised_by is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParentLink:
@@ -260,7 +265,6 @@ class ModelCommit:
         layer_graph: Digest of the layer graph, if there is one.
         layer_graph_key: Object key of a stored copy of the layer graph.
         creation: How it was created, checked by ``mgit_core.creation.check_creation``; None if that is not known.
-        version: The number that it must get, for a copy of another store's model; None for the next one.
     """
 
     uid: str
@@ -281,7 +285,6 @@ class ModelCommit:
     layer_graph: Digest | None = None
     layer_graph_key: str | None = None
     creation: CreationRecord | None = None
-    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

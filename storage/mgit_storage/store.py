@@ -29,7 +29,7 @@ class Store:
     Attributes:
         id: UUID in the root object; the graph holds the same.
         chunks: Its chunks.
-        parameters: Its manifests and file lists.
+        parameters: Its manifests, file lists and layer graphs.
     """
 
     id: str

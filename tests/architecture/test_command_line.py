@@ -18,7 +18,10 @@ CONTRACT = {
     "status": set(),
     "browser": set(),
     "serve": set(),
-    "add": {"--name", "--parent", "--previous", "--type", "--meta", "--dataset"},
+    "add": {
+        *("--name", "--parent", "--previous", "--recipe", "--auto-parent", "--type", "--meta", "--dataset"),
+        *("--created-by", "--arg", "--seed", "--lossy", "--guard"),
+    },
     "get": {"--to", "--format", "--tensor"},
     "ls": set(),
     "show": set(),
@@ -36,6 +39,17 @@ CONTRACT = {
     "repack": {"--for", "--cores"},
     "fsck": {"--repair", "--from"},
     "bisect": {"--test", "--good", "--bad", "--skip", "--rerun"},
+    "infer": {"--backfill"},
+    "diff": {"--structural", "--contextual", "--format"},
+    "merge": {"--base", "--name", "--on-conflict"},
+    "rebuild": set(),
+    "worker": set(),
+    "clone": set(),
+    "push": {"--since", "--only", "--rename", "--force"},
+    "pull": {"--since", "--only", "--rename", "--force"},
+    "remote": set(),
+    "cypher": {"--param", "--format"},
+    "doctor": set(),
 }
 
 
@@ -59,6 +73,16 @@ def test_a_command_has_the_options_of_the_contract(name: str, group: Any) -> Non
     options = {option for parameter in command_of(group, name).params for option in parameter.opts}
 
     assert options >= CONTRACT[name]
+
+
+def test_an_update_has_the_options_of_the_contract(group: Any) -> None:
+    update = command_of(group, "update")
+    assert {"ls", "resume", "cancel"} <= update.commands.keys()
+    options = {option for parameter in update.commands["start"].params for option in parameter.opts}
+    assert options >= {
+        *("--plan", "--skip", "--stop-at", "--refresh-parents", "--publish", "--executor"),
+    }
+    assert "--anyway" in {opt for each in update.commands["resume"].params for opt in each.opts}
 
 
 def test_global_options_are_those_of_the_contract(group: Any) -> None:

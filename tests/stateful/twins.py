@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from tests.neo4j_server import TestServer, empty_graph
 
 from mgit_core.bugs import Bug
+from mgit_core.cascade.values import Cascade, CascadeStep
 from mgit_core.errors import ErrorReason, MGitError
 from mgit_core.lineage import Model, ProvenanceEdge, RequestKey
 from mgit_core.ports.graph import Lease, Lineage
@@ -90,19 +92,32 @@ class Twins(RuleBasedStateMachine):
         return RequestKey(id=f"request {request}", arguments_digest=digest)
 
 
-def _timeless(answer: object) -> object:
+def _timeless(answer: Any) -> Any:
     """The answer without what each makes for itself: the moments of links and changes, the names of holders."""
-    if isinstance(answer, Lease):
-        return replace(answer, holder="")
-    if isinstance(answer, Bug):
-        return replace(answer, updated_at=_ANY_TIME)
-    if isinstance(answer, ProvenanceEdge):
-        return replace(answer, created_at=_ANY_TIME)
-    if isinstance(answer, list | tuple):
-        return [_timeless(each) for each in answer]
-    if isinstance(answer, Model):
-        return replace(answer, parents=tuple(_timeless(edge) for edge in answer.parents))  # type: ignore[misc]
-    return replace(answer, model=_timeless(answer.model)) if hasattr(answer, "same_as") else answer  # type: ignore[type-var]
+    told = answer
+    match answer:
+        case Lease():
+            told = replace(answer, holder="")
+        case datetime():
+            told = _ANY_TIME
+        case Cascade():
+            steps = tuple(map(_timeless, answer.plan.steps))
+            told = replace(answer, updated_at=_ANY_TIME, plan=replace(answer.plan, steps=steps))
+        case CascadeStep():
+            told = replace(answer, expires_at=None if answer.expires_at is None else _ANY_TIME)
+        case Bug():
+            told = replace(answer, updated_at=_ANY_TIME)
+        case ProvenanceEdge():
+            told = replace(answer, created_at=_ANY_TIME)
+        case list() | tuple():
+            told = list(map(_timeless, answer))
+        case Model():
+            told = replace(answer, parents=tuple(map(_timeless, answer.parents)))
+        case _ if hasattr(answer, "same_as"):
+            told = replace(answer, model=_timeless(answer.model))
+        case _:
+            pass
+    return told
 
 
 _ANY_TIME = make_commit("m").created_at

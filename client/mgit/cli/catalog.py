@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mgit.cli.documents import Document, document_of_model
+from mgit.cli.documents import Document, document_of_layers, document_of_model
 from mgit.cli.formatting import format_bytes, format_fields, format_moment, format_table
-from mgit.cli.invocation import invocation_of
+from mgit.cli.invocation import Invocation, invocation_of
+from mgit.cli.layers import layer_lines
 from mgit.values import ModelState, Tag
+from mgit_core.creation import CreationRecord
 from mgit_core.loss import LossMethod, LossRecord
 from mgit_core.names import LATEST, parse_reference
 
@@ -60,14 +62,25 @@ def _table(models: Iterable[Model]) -> Iterator[str]:
 
 
 @app.command()
-def show(context: typer.Context, ref: str = _REF) -> None:
+def show(
+    context: typer.Context,
+    ref: str = _REF,
+    *,
+    layers: bool = typer.Option(False, "--layers", help="Its layers and what flows from which to which."),
+) -> None:
     """Describe a model with its parents and tensors.
+
+    With --layers the tensors are grouped by the layers that own them. Models that were added without a layer graph
+    show what their parameter names tell; that they do is told on standard error.
 
     Example: mgit show sst2@1
     """
     invocation = invocation_of(context)
     with invocation.connect() as repository:
         model = repository.get(ref)
+        if layers:
+            _show_layers(invocation, model)
+            return
         is_there = model.state is ModelState.PRESENT
         tensors = _tensor_documents(model) if is_there else []
         files: list[Document] = (
@@ -75,6 +88,16 @@ def show(context: typer.Context, ref: str = _REF) -> None:
         )
     document = {**document_of_model(model), "tensors": tensors, "files": files}
     invocation.answer(document, lambda: _description(model, tensors, files), [model.ref])
+
+
+def _show_layers(invocation: Invocation, model: Model) -> None:
+    graph = model.layers()
+    if not graph.is_traced:
+        invocation.tell(
+            graph.note or "Its layers are known by name only; edges say what comes next in the file."
+        )
+    document = {"ref": model.ref, "uid": model.uid, **document_of_layers(graph)}
+    invocation.answer(document, lambda: layer_lines(graph), [layer.path for layer in graph.layers])
 
 
 def _tensor_documents(model: Model) -> list[Document]:
@@ -108,6 +131,8 @@ def _description(model: Model, tensors: list[Document], files: list[Document]) -
             ("tags", " ".join(model.tags)),
             ("data sets", ", ".join(f"{each.name}@{each.version}".rstrip("@") for each in model.datasets)),
             *_loss_fields(model.loss),
+            *_creation_fields(model.creation),
+            *_promise_fields(model),
             *((f"meta {key}", str(value)) for key, value in sorted(model.metadata.items())),
         ]
     )
@@ -122,6 +147,24 @@ def _description(model: Model, tensors: list[Document], files: list[Document]) -
         yield ""
         yield from format_table(
             ("TENSOR", "DTYPE", "SHAPE", "SIZE"), [_tensor_row(each) for each in tensors], "lllr"
+        )
+
+
+def _creation_fields(record: CreationRecord | None) -> Iterator[tuple[str, str]]:
+    if record is None:
+        return
+    yield "created by", record.entry_point
+    yield from (("argument", f"{name}={value}") for name, value in sorted(record.arguments.items()))
+    yield "seed", "" if record.seed is None else str(record.seed)
+    yield "made with", ", ".join(f"{name} {value}" for name, value in sorted(record.environment.items()))
+    yield "together as", f"{record.member} of {record.group}" if record.group else ""
+
+
+def _promise_fields(model: Model) -> Iterator[tuple[str, str]]:
+    if model.promised_by is not None:
+        yield (
+            "promised",
+            f"parameters were left at {model.promised_by.remote}; 'mgit pull {model.ref}' fetches them",
         )
 
 

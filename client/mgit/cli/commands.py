@@ -35,6 +35,10 @@ SECTIONS: dict[str, tuple[CommandEntry, ...]] = {
     ),
     "Models": (
         CommandEntry("add", "mgit.cli.transfer", "Add a model from a file or folder."),
+        CommandEntry("create", "mgit.cli.rebuilding", "Make a model with a creation function and add it."),
+        CommandEntry(
+            "rebuild", "mgit.cli.rebuilding", "Run the creation function of a model again, and compare."
+        ),
         CommandEntry("get", "mgit.cli.transfer", "Write a model back to a file or folder."),
         CommandEntry("ls", "mgit.cli.catalog", "List the latest version of each model."),
         CommandEntry("show", "mgit.cli.catalog", "Describe a model with its parents and tensors."),
@@ -53,9 +57,19 @@ SECTIONS: dict[str, tuple[CommandEntry, ...]] = {
         ),
         CommandEntry("walk", "mgit.cli.walking", "List the models of a lineage, each once, in an order."),
         CommandEntry("lineage", "mgit.cli.walks", "Show the lineage around models as a tree."),
+        CommandEntry("merge", "mgit.cli.merging", "Merge two models against their common ancestor."),
         CommandEntry("merge-base", "mgit.cli.walks", "Find where the lineages of two models meet."),
         CommandEntry("infer", "mgit.cli.inferring", "Find what models were made from, by their weights."),
+        CommandEntry("diff", "mgit.cli.diffing", "Tell what differs between two models."),
         CommandEntry("graph", "mgit.cli.drawing", "Draw the lineage around models."),
+    ),
+    "Updates": (
+        CommandEntry(
+            "update", "mgit.cli.updating", "Make anew what was made from a model, when the model is updated."
+        ),
+        CommandEntry(
+            "worker", "mgit.cli.updating", "Help with updates that run: take steps, make models, test them."
+        ),
     ),
     "Tests and bugs": (
         CommandEntry("test", "mgit.cli.testing", "Register tests of models, run them, and look at results."),
@@ -63,6 +77,12 @@ SECTIONS: dict[str, tuple[CommandEntry, ...]] = {
         CommandEntry(
             "bisect", "mgit.cli.bisecting", "Find the first bad model among a model and its ancestors."
         ),
+    ),
+    "Other services": (
+        CommandEntry("clone", "mgit.cli.collaborating", "Add a service as a remote, and pull from it."),
+        CommandEntry("push", "mgit.cli.collaborating", "Send models, with what they were made from."),
+        CommandEntry("pull", "mgit.cli.collaborating", "Fetch models, with what they were made from."),
+        CommandEntry("remote", "mgit.cli.collaborating", "Name the services to push to and pull from."),
     ),
     "Store": (
         CommandEntry("stats", "mgit.cli.storage", "Add up the bytes of the store or of a model."),

@@ -19,11 +19,15 @@ from mgit.values import (
 
 if TYPE_CHECKING:
     from mgit.model import Model
+    from mgit_core.creation import CreationRecord
+    from mgit_core.layers.graph import LayerGraph
 
 __all__ = [
+    "document_of_creation",
     "document_of_duplicates",
     "document_of_edge",
     "document_of_facts",
+    "document_of_layers",
     "document_of_lineage",
     "document_of_model",
     "document_of_model_statistics",
@@ -62,12 +66,27 @@ def document_of_model(model: Model) -> Document:
         "size_bytes": model.size_bytes,
         "tensor_count": model.tensor_count,
         "files_digest": model.files_digest,
+        "layer_graph_digest": model.layer_graph_digest,
         "parents": [document_of_parent(edge) for edge in model.parents],
         "previous": None if model.previous is None else model.previous.ref,
         "metadata": dict(model.metadata),
         "tags": list(model.tags),
         "datasets": [{"name": each.name, "version": each.version} for each in model.datasets],
         "loss": None if model.loss is None else model.loss.as_document(),
+        "creation": None if model.creation is None else document_of_creation(model.creation),
+    }
+
+
+def document_of_creation(record: CreationRecord) -> Document:
+    """How a model was created; without the source, which may be long."""
+    return {
+        "function": record.entry_point,
+        "code_digest": record.code_digest.hex(),
+        "arguments": dict(record.arguments),
+        "seed": record.seed,
+        "environment": dict(record.environment),
+        "group": record.group or None,
+        "member": record.member or None,
     }
 
 
@@ -80,6 +99,25 @@ def document_of_parent(edge: Edge) -> Document:
         "weight": edge.weight,
         "origin": edge.origin.value,
         "confidence": edge.confidence,
+    }
+
+
+def document_of_layers(graph: LayerGraph) -> Document:
+    """The layers of a model; edges name them by their places in the list."""
+    return {
+        "source": graph.source.value,
+        "note": graph.note,
+        "layers": [
+            {
+                "path": layer.path,
+                "kind": layer.kind,
+                "attributes": dict(layer.attributes),
+                "parameters": list(layer.parameters),
+                "repeats": layer.repeats or None,
+            }
+            for layer in graph.layers
+        ],
+        "edges": [list(edge) for edge in graph.edges],
     }
 
 
@@ -155,6 +193,8 @@ def document_of_statistics(statistics: Statistics) -> Document:
         "manifest_bytes": statistics.manifest_bytes,
         "other_bytes": statistics.other_bytes,
         "reclaimable_bytes": statistics.reclaimable_bytes,
+        "promised": statistics.promised,
+        "promised_bytes": statistics.promised_bytes,
         "ratio": statistics.ratio,
     }
 

@@ -131,6 +131,8 @@ def _check_lines(found: StoreCheck) -> Iterator[str]:
         yield from _problem_lines(problem)
     if found.sent_bytes:
         yield f"Sent {format_bytes(found.sent_bytes)} that the store lacked."
+    if found.promised:
+        yield f"{found.promised:,} chunks are in other stores, as promised: mgit pull REF fetches those of a model."
     read = f"{found.chunks:,} chunks ({format_bytes(found.raw_bytes)}) and {found.documents:,} documents"
     if found.ok:
         yield f"{'All is right again' if found.problems else 'All is right'}: read {read}."

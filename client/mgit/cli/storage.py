@@ -60,9 +60,11 @@ def _store_lines(found: Statistics) -> Iterator[str]:
         ("manifests", found.manifest_bytes),
         ("other", found.other_bytes),
     )
+    promised = f"{found.promised:,} of the models, {format_bytes(found.promised_bytes)}, are elsewhere: mgit pull REF"
     return format_fields(
         [
             ("models", f"{found.models:,} with {found.edges:,} provenance edges"),
+            *([("promised", promised)] if found.promised else []),
             ("content", f"{found.tensors:,} distinct tensors in {found.chunks:,} chunks"),
             ("logical", format_bytes(found.logical_bytes)),
             ("stored", f"{format_bytes(found.stored_bytes)} ({_listed(parts)})"),

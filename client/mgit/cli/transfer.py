@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 
+from mgit.cli.additions import answer_added
 from mgit.cli.arguments import parse_dataset, parse_lossy, parse_metadata, parse_parent
-from mgit.cli.documents import document_of_model
-from mgit.cli.formatting import format_bytes, format_seconds
 from mgit.cli.invocation import invocation_of
-from mgit.values import Addition
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -31,6 +28,11 @@ def add(
     recipe: Path | None = typer.Option(
         None, metavar="FILE", help="How it was made: a mergekit YAML or a model card."
     ),
+    layers: str | None = typer.Option(
+        None,
+        metavar="REF",
+        help="A model with the same parameters; its layer graph is kept with this one too.",
+    ),
     auto_parent: bool = typer.Option(
         False, "--auto-parent", help="Find its parents by its weights and link them; says which, and why."
     ),
@@ -40,6 +42,15 @@ def add(
     ),
     dataset: list[str] = typer.Option(
         [], metavar="NAME[@V]", help="A data set it was trained on; may be repeated."
+    ),
+    created_by: str | None = typer.Option(
+        None, metavar="MODULE:FUNCTION", help="The creation function that made it; recorded, not run."
+    ),
+    arg: list[str] = typer.Option(
+        [], metavar="K=V", help="What the creation function was called with; may be repeated."
+    ),
+    seed: int | None = typer.Option(
+        None, min=0, help="Seed of the creation function; default: 0 if it takes one."
     ),
     lossy: str | None = typer.Option(
         None, metavar="k=N|eps=N", help="Lose a little, as far as the guard allows; k=2 is a good start."
@@ -58,6 +69,9 @@ def add(
 
     The models that a recipe names become parents, with relations and weights; each must be known under its name
     or the last part of it.
+
+    With --created-by the model can be made again: by 'mgit rebuild', and by 'mgit update' when a parent changes. 'mgit
+    create' runs a function and records it.
 
     With --lossy the weights are moved near those of the first parent before they are sent, which makes a
     fine-tune some forty times smaller. The guard is a function of yours that gets a model and returns a number;
@@ -85,33 +99,14 @@ def add(
             lossy=loss,
             guard=guard,
             recipe=recipe,
+            layer_graph=None if layers is None else repository.get(layers).layers(),
             auto_parent=auto_parent,
+            created_by=created_by,
+            arguments=parse_metadata(arg) if arg else None,
+            seed=seed,
             progress=invocation.shows_progress or None,
         )
-    addition = model.addition
-    assert addition is not None  # noqa: S101 - add always says what it did
-    document = {
-        **document_of_model(model),
-        "new_bytes": addition.new_bytes,
-        "sent_bytes": addition.sent_bytes,
-        "seconds": addition.seconds,
-        "same_as": list(addition.same_as),
-        "repeated": addition.repeated,
-        "notes": list(addition.notes),
-    }
-    for line in _notes(model.size_bytes, addition):
-        invocation.tell(line)
-    invocation.answer(document, lambda: [model.ref], [model.ref])
-
-
-def _notes(size_bytes: int, addition: Addition) -> Iterator[str]:
-    yield (
-        f"{format_bytes(size_bytes)} of tensors, {format_bytes(addition.sent_bytes)} sent, "
-        f"{format_bytes(addition.new_bytes)} new in the store, {format_seconds(addition.seconds)}"
-    )
-    if addition.same_as:
-        yield f"Its parameters are exactly those of {', '.join(addition.same_as)}."
-    yield from addition.notes
+    answer_added(invocation, model)
 
 
 @app.command()

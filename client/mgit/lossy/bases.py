@@ -9,6 +9,7 @@ from mgit.chunks import ChunkPlan, WireChunkReader, fetch_chunks
 from mgit.connection import Connection
 from mgit.content import ModelContent
 from mgit.lossy.spool import Spool, SpooledContent
+from mgit.promises import promises_told
 from mgit.wire import read_summary
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_core.lattice import LOSSY_DTYPES
@@ -104,5 +105,6 @@ def fetch_pairs(
             start += size_bytes
         pairs.append(Pair(parameter=parameter, base=content))
     if pairs:
-        fetch_chunks(connection, plan)
+        with promises_told(connection, [base.uid]):
+            fetch_chunks(connection, plan)
     return pairs

@@ -14,6 +14,7 @@ from mgit_core.coding.encoded import EncodedChunk
 from mgit_core.coding.plans import ChunkPlan
 from mgit_core.digest import Digest, DigestAlgorithm
 from mgit_core.files import FileList
+from mgit_core.layers.graph import LayerGraph
 from mgit_core.manifest import Manifest
 from mgit_core.ports.maintenance import ChunkMaintenance, DocumentMaintenance
 
@@ -41,7 +42,7 @@ class StoreUsage:
         pack_bytes: Packs.
         index_bytes: Indexes.
         manifest_bytes: Manifests.
-        other_bytes: The rest: root, file lists, temporary files, folders as ``du`` counts them.
+        other_bytes: The rest: root, file lists, layer graphs, temporary files, folders as ``du`` counts them.
         chunk_count: Indexed chunks, every copy counted.
         chunk_bytes: Bytes in packs of those chunks, their headers included.
     """
@@ -231,7 +232,7 @@ class ChunkStore(abc.ABC):
 
 
 class ParameterStore(abc.ABC):
-    """Manifests and file lists. Each write makes an object of its own; the graph says which one counts."""
+    """Manifests, file lists and layer graphs. Each write makes an object of its own; the graph says which one counts."""
 
     @abc.abstractmethod
     def write_manifest(self, manifest: Manifest) -> str:
@@ -265,6 +266,23 @@ class ParameterStore(abc.ABC):
         Raises:
             NotFoundError: OBJECT_NOT_FOUND.
             CorruptError: MANIFEST_CORRUPT.
+        """
+
+    @abc.abstractmethod
+    def write_layer_graph(self, graph: LayerGraph) -> str:
+        """Store the layer graph durably and return its object key.
+
+        Raises:
+            ResourceExhaustedError: DISK_FULL.
+        """
+
+    @abc.abstractmethod
+    def read_layer_graph(self, key: str) -> LayerGraph:
+        """The layer graph under ``key``, its digest verified against the key.
+
+        Raises:
+            NotFoundError: OBJECT_NOT_FOUND.
+            CorruptError: MANIFEST_CORRUPT or UNKNOWN_FORMAT_VERSION.
         """
 
     @abc.abstractmethod

@@ -35,9 +35,12 @@ from mgit_core.names import Reference
 from mgit_core.ports.audit import AuditQueries, GraphChecks
 from mgit_core.ports.binding import Lease, Leases, StoreBinding, StoreState
 from mgit_core.ports.bugs import Bugs
+from mgit_core.ports.cascades import Cascades
+from mgit_core.ports.exchange import Exchange
 from mgit_core.ports.facts import Facts
 from mgit_core.ports.model_tests import ModelTests
 from mgit_core.ports.paging import Page
+from mgit_core.ports.staging import StagedModels
 from mgit_core.ports.walks import WalkQuery
 from mgit_core.walks.graph import WalkGraph
 
@@ -130,13 +133,17 @@ class GraphCounts:
         models: Present models.
         edges: Provenance edges.
         tensors: Distinct tensors of present models.
-        logical_bytes: Bytes of all tensors and attached files of all present models.
+        logical_bytes: Bytes of all tensors and attached files of all present models that are whole.
+        promised: Present models that are not: chunks of them are in another store.
+        promised_bytes: Bytes of all their tensors and attached files.
     """
 
     models: int
     edges: int
     tensors: int
     logical_bytes: int
+    promised: int = 0
+    promised_bytes: int = 0
 
 
 class Models(abc.ABC):
@@ -205,6 +212,13 @@ class Models(abc.ABC):
         """
 
     @abc.abstractmethod
+    async def list_created_together(self, group: str, page: Page) -> list[Model]:
+        """Models that one call of a creation function made, removed ones too, by member; ``page.after`` is a member.
+
+        Their creation records come without sources.
+        """
+
+    @abc.abstractmethod
     async def remove(self, uid: str, request: RequestKey | None = None) -> Model:
         """Remove a model; returns it as it was, with its parameters. Removing it again returns the tombstone.
 
@@ -213,6 +227,7 @@ class Models(abc.ABC):
 
         Raises:
             NotFoundError: MODEL_NOT_FOUND.
+            FailedPreconditionError: MODEL_IN_USE, if a cascade that is not over replaces it or makes models from it.
         """
 
 
@@ -438,5 +453,8 @@ class Lineage:
     facts: Facts
     bugs: Bugs
     model_tests: ModelTests
+    staging: StagedModels
+    cascades: Cascades
+    exchange: Exchange
     audit: AuditQueries | None = None
     graph_checks: GraphChecks | None = None

@@ -16,11 +16,13 @@ from mgit_core.coding.encoded import ChunkHeader
 from mgit_core.digest import Digest
 from mgit_core.errors import CorruptError
 from mgit_core.files import FileList
+from mgit_core.layers.graph import LayerGraph
 from mgit_core.manifest import Manifest
 
 __all__ = [
     "ChunkMaintenance",
     "Copy",
+    "Document",
     "DocumentMaintenance",
     "Dropped",
     "LeaseCheck",
@@ -30,6 +32,8 @@ __all__ = [
 
 LeaseCheck: TypeAlias = Callable[[], None]
 """Raises ConflictError LEASE_LOST if the lease is not held with enough time left."""
+
+Document: TypeAlias = Manifest | FileList | LayerGraph
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDocument:
-    """A manifest or file list as an object.
+    """A manifest, file list or layer graph as an object.
 
     Attributes:
         key: Its key.
@@ -216,14 +220,14 @@ class ChunkMaintenance(abc.ABC):
 
 
 class DocumentMaintenance(abc.ABC):
-    """Manifests and file lists as objects. Thread-safe; blocks."""
+    """Manifests, file lists and layer graphs as objects. Thread-safe; blocks."""
 
     @abc.abstractmethod
     def documents(self) -> list[StoredDocument]:
-        """Every manifest and file list, by key."""
+        """Every document, by key."""
 
     @abc.abstractmethod
-    def read(self, key: str) -> Manifest | FileList:
+    def read(self, key: str) -> Document:
         """The document under ``key``, its digest verified, from the object itself: nothing kept in memory counts.
 
         Raises:

@@ -69,8 +69,9 @@ class ModelTests(abc.ABC):
     async def applicable(self, model_uids: Sequence[str]) -> list[ApplicableTests]:
         """The tests of each present model, each once, in the order of ``model_uids``.
 
-        Removed models are left out. Asks the graph a number of times that depends neither on the number of models
-        nor on that of tests; what changes in between may or may not be seen.
+        Removed models are left out, and those of which chunks are in another store. Asks the graph a number of times
+        that depends neither on the number of models nor on that of tests; what changes in between may or may not be
+        seen.
 
         Raises:
             NotFoundError: MODEL_NOT_FOUND.

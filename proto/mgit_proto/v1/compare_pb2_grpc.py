@@ -107,11 +107,13 @@ class CompareServiceServicer:
 
     def DiffModels(self, request, context):
         """Tells what differs between two models, layer by layer and parameter by parameter. Where digests answer, only
-        manifests are read; values are read of parameters that differ, if they are asked for.
+        manifests are read; values are read of parameters that differ, if they are asked for. Memory at the server does not
+        grow with the tensors.
 
         Errors:
-        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, PARAMETERS_PROMISED: only where
-        values are asked for); DATA_LOSS (CHUNK_CORRUPT, MANIFEST_CORRUPT).
+        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND, CHUNK_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED,
+        PARAMETERS_PROMISED: only where values are asked for that another store has); DATA_LOSS (CHUNK_CORRUPT,
+        MANIFEST_CORRUPT).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -57,11 +57,13 @@ class CompareServiceStub:
     """
     DiffModels: _grpc.UnaryStreamMultiCallable[_diff_pb2.DiffModelsRequest, _diff_pb2.DiffModelsResponse]
     """Tells what differs between two models, layer by layer and parameter by parameter. Where digests answer, only
-    manifests are read; values are read of parameters that differ, if they are asked for.
+    manifests are read; values are read of parameters that differ, if they are asked for. Memory at the server does not
+    grow with the tensors.
 
     Errors:
-      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, PARAMETERS_PROMISED: only where
-      values are asked for); DATA_LOSS (CHUNK_CORRUPT, MANIFEST_CORRUPT).
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND, CHUNK_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED,
+      PARAMETERS_PROMISED: only where values are asked for that another store has); DATA_LOSS (CHUNK_CORRUPT,
+      MANIFEST_CORRUPT).
     """
     MergeModels: _grpc.UnaryStreamMultiCallable[_merge_pb2.MergeModelsRequest, _merge_pb2.MergeModelsResponse]
     """Merges two models against a common ancestor. Without conflicts, or with a choice for them, the result is a model
@@ -108,11 +110,13 @@ class CompareServiceAsyncStub(CompareServiceStub):
     """
     DiffModels: _aio.UnaryStreamMultiCallable[_diff_pb2.DiffModelsRequest, _diff_pb2.DiffModelsResponse]  # type: ignore[assignment]
     """Tells what differs between two models, layer by layer and parameter by parameter. Where digests answer, only
-    manifests are read; values are read of parameters that differ, if they are asked for.
+    manifests are read; values are read of parameters that differ, if they are asked for. Memory at the server does not
+    grow with the tensors.
 
     Errors:
-      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, PARAMETERS_PROMISED: only where
-      values are asked for); DATA_LOSS (CHUNK_CORRUPT, MANIFEST_CORRUPT).
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND, CHUNK_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED,
+      PARAMETERS_PROMISED: only where values are asked for that another store has); DATA_LOSS (CHUNK_CORRUPT,
+      MANIFEST_CORRUPT).
     """
     MergeModels: _aio.UnaryStreamMultiCallable[_merge_pb2.MergeModelsRequest, _merge_pb2.MergeModelsResponse]  # type: ignore[assignment]
     """Merges two models against a common ancestor. Without conflicts, or with a choice for them, the result is a model
@@ -180,11 +184,13 @@ class CompareServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_diff_pb2.DiffModelsResponse], _abc.AsyncIterator[_diff_pb2.DiffModelsResponse]]:
         """Tells what differs between two models, layer by layer and parameter by parameter. Where digests answer, only
-        manifests are read; values are read of parameters that differ, if they are asked for.
+        manifests are read; values are read of parameters that differ, if they are asked for. Memory at the server does not
+        grow with the tensors.
 
         Errors:
-          NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, PARAMETERS_PROMISED: only where
-          values are asked for); DATA_LOSS (CHUNK_CORRUPT, MANIFEST_CORRUPT).
+          NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND, CHUNK_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED,
+          PARAMETERS_PROMISED: only where values are asked for that another store has); DATA_LOSS (CHUNK_CORRUPT,
+          MANIFEST_CORRUPT).
         """
 
     @_abc_1.abstractmethod

@@ -269,6 +269,64 @@ class ListModelsResponse(_message.Message):
 Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
 
 @_typing.final
+class ListCreationGroupRequest(_message.Message):
+    """Asks for models that were made together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    """Group of their creation records."""
+    page_size: _builtins.int
+    """Largest number of models, capped at 1,000; 0 means 100."""
+    page_token: _builtins.str
+    """Token of the previous answer; empty for the beginning."""
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCreationGroupRequest: _TypeAlias = ListCreationGroupRequest  # noqa: Y015
+
+@_typing.final
+class ListCreationGroupResponse(_message.Message):
+    """Models that were made together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next part; empty at the end."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Model]:
+        """Models, by member; sources of creation functions are left out."""
+
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[_types_pb2.Model] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListCreationGroupResponse: _TypeAlias = ListCreationGroupResponse  # noqa: Y015
+
+@_typing.final
 class ListVersionsRequest(_message.Message):
     """Asks for the versions of a name."""
 

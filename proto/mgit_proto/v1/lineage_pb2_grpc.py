@@ -55,6 +55,11 @@ class LineageServiceStub:
                 request_serializer=mgit__proto_dot_v1_dot_lineage__pb2.ListVersionsRequest.SerializeToString,
                 response_deserializer=mgit__proto_dot_v1_dot_lineage__pb2.ListVersionsResponse.FromString,
                 _registered_method=True)
+        self.ListCreationGroup = channel.unary_unary(
+                '/mgit.v1.LineageService/ListCreationGroup',
+                request_serializer=mgit__proto_dot_v1_dot_lineage__pb2.ListCreationGroupRequest.SerializeToString,
+                response_deserializer=mgit__proto_dot_v1_dot_lineage__pb2.ListCreationGroupResponse.FromString,
+                _registered_method=True)
         self.RemoveModel = channel.unary_unary(
                 '/mgit.v1.LineageService/RemoveModel',
                 request_serializer=mgit__proto_dot_v1_dot_lineage__pb2.RemoveModelRequest.SerializeToString,
@@ -142,7 +147,7 @@ class LineageServiceServicer:
     """
 
     def GetModel(self, request, context):
-        """Describes one model. A removed model is described too if it is named by uid or number.
+        """Describes one model. A removed model is described too if it is named by uid or number, a staged one by its uid.
 
         Errors:
         NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_REFERENCE, INVALID_NAME).
@@ -172,13 +177,23 @@ class LineageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListCreationGroup(self, request, context):
+        """Lists the models that one call of a creation function made together, removed ones too.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_PAGE_TOKEN; INVALID_CREATION: an empty group).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RemoveModel(self, request, context):
         """Removes a model. Its number is never given again; a tombstone stays where an edge touches it; its tags
         go. Removing it again changes nothing. Bytes that nobody else uses are freed by a later collection.
 
         Errors:
-        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_REFERENCE); ABORTED
-        (REQUEST_ID_REUSED).
+        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_IN_USE: details name the update that
+        replaces it or makes models from it); INVALID_ARGUMENT (INVALID_REFERENCE); ABORTED (REQUEST_ID_REUSED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -365,6 +380,11 @@ def add_LineageServiceServicer_to_server(servicer, server):
                     request_deserializer=mgit__proto_dot_v1_dot_lineage__pb2.ListVersionsRequest.FromString,
                     response_serializer=mgit__proto_dot_v1_dot_lineage__pb2.ListVersionsResponse.SerializeToString,
             ),
+            'ListCreationGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCreationGroup,
+                    request_deserializer=mgit__proto_dot_v1_dot_lineage__pb2.ListCreationGroupRequest.FromString,
+                    response_serializer=mgit__proto_dot_v1_dot_lineage__pb2.ListCreationGroupResponse.SerializeToString,
+            ),
             'RemoveModel': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveModel,
                     request_deserializer=mgit__proto_dot_v1_dot_lineage__pb2.RemoveModelRequest.FromString,
@@ -528,6 +548,33 @@ class LineageService:
             '/mgit.v1.LineageService/ListVersions',
             mgit__proto_dot_v1_dot_lineage__pb2.ListVersionsRequest.SerializeToString,
             mgit__proto_dot_v1_dot_lineage__pb2.ListVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCreationGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mgit.v1.LineageService/ListCreationGroup',
+            mgit__proto_dot_v1_dot_lineage__pb2.ListCreationGroupRequest.SerializeToString,
+            mgit__proto_dot_v1_dot_lineage__pb2.ListCreationGroupResponse.FromString,
             options,
             channel_credentials,
             insecure,

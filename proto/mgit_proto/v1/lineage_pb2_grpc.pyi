@@ -40,7 +40,7 @@ class LineageServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> LineageServiceAsyncStub: ...
     GetModel: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.GetModelRequest, _lineage_pb2.GetModelResponse]
-    """Describes one model. A removed model is described too if it is named by uid or number.
+    """Describes one model. A removed model is described too if it is named by uid or number, a staged one by its uid.
 
     Errors:
       NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_REFERENCE, INVALID_NAME).
@@ -58,13 +58,19 @@ class LineageServiceStub:
       NOT_FOUND (MODEL_NOT_FOUND): the name was never used. INVALID_ARGUMENT (INVALID_NAME,
       INVALID_PAGE_TOKEN).
     """
+    ListCreationGroup: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.ListCreationGroupRequest, _lineage_pb2.ListCreationGroupResponse]
+    """Lists the models that one call of a creation function made together, removed ones too.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_PAGE_TOKEN; INVALID_CREATION: an empty group).
+    """
     RemoveModel: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.RemoveModelRequest, _lineage_pb2.RemoveModelResponse]
     """Removes a model. Its number is never given again; a tombstone stays where an edge touches it; its tags
     go. Removing it again changes nothing. Bytes that nobody else uses are freed by a later collection.
 
     Errors:
-      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_REFERENCE); ABORTED
-      (REQUEST_ID_REUSED).
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_IN_USE: details name the update that
+      replaces it or makes models from it); INVALID_ARGUMENT (INVALID_REFERENCE); ABORTED (REQUEST_ID_REUSED).
     """
     PutTag: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.PutTagRequest, _lineage_pb2.PutTagResponse]
     """Points a tag of the model's name to the model. A no-op if it does already.
@@ -186,7 +192,7 @@ class LineageServiceAsyncStub(LineageServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetModel: _aio.UnaryUnaryMultiCallable[_lineage_pb2.GetModelRequest, _lineage_pb2.GetModelResponse]  # type: ignore[assignment]
-    """Describes one model. A removed model is described too if it is named by uid or number.
+    """Describes one model. A removed model is described too if it is named by uid or number, a staged one by its uid.
 
     Errors:
       NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_REFERENCE, INVALID_NAME).
@@ -204,13 +210,19 @@ class LineageServiceAsyncStub(LineageServiceStub):
       NOT_FOUND (MODEL_NOT_FOUND): the name was never used. INVALID_ARGUMENT (INVALID_NAME,
       INVALID_PAGE_TOKEN).
     """
+    ListCreationGroup: _aio.UnaryUnaryMultiCallable[_lineage_pb2.ListCreationGroupRequest, _lineage_pb2.ListCreationGroupResponse]  # type: ignore[assignment]
+    """Lists the models that one call of a creation function made together, removed ones too.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_PAGE_TOKEN; INVALID_CREATION: an empty group).
+    """
     RemoveModel: _aio.UnaryUnaryMultiCallable[_lineage_pb2.RemoveModelRequest, _lineage_pb2.RemoveModelResponse]  # type: ignore[assignment]
     """Removes a model. Its number is never given again; a tombstone stays where an edge touches it; its tags
     go. Removing it again changes nothing. Bytes that nobody else uses are freed by a later collection.
 
     Errors:
-      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_REFERENCE); ABORTED
-      (REQUEST_ID_REUSED).
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_IN_USE: details name the update that
+      replaces it or makes models from it); INVALID_ARGUMENT (INVALID_REFERENCE); ABORTED (REQUEST_ID_REUSED).
     """
     PutTag: _aio.UnaryUnaryMultiCallable[_lineage_pb2.PutTagRequest, _lineage_pb2.PutTagResponse]  # type: ignore[assignment]
     """Points a tag of the model's name to the model. A no-op if it does already.
@@ -335,7 +347,7 @@ class LineageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _lineage_pb2.GetModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_lineage_pb2.GetModelResponse, _abc.Awaitable[_lineage_pb2.GetModelResponse]]:
-        """Describes one model. A removed model is described too if it is named by uid or number.
+        """Describes one model. A removed model is described too if it is named by uid or number, a staged one by its uid.
 
         Errors:
           NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_REFERENCE, INVALID_NAME).
@@ -367,6 +379,18 @@ class LineageServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListCreationGroup(
+        self,
+        request: _lineage_pb2.ListCreationGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_lineage_pb2.ListCreationGroupResponse, _abc.Awaitable[_lineage_pb2.ListCreationGroupResponse]]:
+        """Lists the models that one call of a creation function made together, removed ones too.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_PAGE_TOKEN; INVALID_CREATION: an empty group).
+        """
+
+    @_abc_1.abstractmethod
     def RemoveModel(
         self,
         request: _lineage_pb2.RemoveModelRequest,
@@ -376,8 +400,8 @@ class LineageServiceServicer(metaclass=_abc_1.ABCMeta):
         go. Removing it again changes nothing. Bytes that nobody else uses are freed by a later collection.
 
         Errors:
-          NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); INVALID_ARGUMENT (INVALID_REFERENCE); ABORTED
-          (REQUEST_ID_REUSED).
+          NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_IN_USE: details name the update that
+          replaces it or makes models from it); INVALID_ARGUMENT (INVALID_REFERENCE); ABORTED (REQUEST_ID_REUSED).
         """
 
     @_abc_1.abstractmethod

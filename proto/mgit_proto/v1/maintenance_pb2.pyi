@@ -127,7 +127,7 @@ class CollectGarbageResult(_message.Message):
     chunks: _builtins.int
     """Copies of chunks that went."""
     documents: _builtins.int
-    """Manifests and file lists that went."""
+    """Manifests, file lists and layer graphs that went."""
     bytes_freed: _builtins.int
     """Bytes by which the store shrank; with dry_run, bytes of what would go."""
     spared_chunks: _builtins.int
@@ -365,6 +365,7 @@ class CheckStoreResult(_message.Message):
     BYTES_FIELD_NUMBER: _builtins.int
     DOCUMENTS_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
+    PROMISED_FIELD_NUMBER: _builtins.int
     ok: _builtins.bool
     """Whether nothing is wrong, or everything was repaired."""
     chunks: _builtins.int
@@ -372,7 +373,9 @@ class CheckStoreResult(_message.Message):
     bytes: _builtins.int
     """Raw bytes of them."""
     documents: _builtins.int
-    """Manifests and file lists that were read."""
+    """Manifests, file lists and layer graphs that were read."""
+    promised: _builtins.int
+    """Chunks that present models need and that are in another store: no problem."""
     @_builtins.property
     def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Digests of chunks that present models need and no usable copy holds, at most 10,000."""
@@ -385,10 +388,11 @@ class CheckStoreResult(_message.Message):
         bytes: _builtins.int = ...,
         documents: _builtins.int = ...,
         missing: _abc.Iterable[_builtins.bytes] | None = ...,
+        promised: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "chunks", b"chunks", "documents", b"documents", "missing", b"missing", "ok", b"ok"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "chunks", b"chunks", "documents", b"documents", "missing", b"missing", "ok", b"ok", "promised", b"promised"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -499,6 +503,8 @@ class GetStatisticsResponse(_message.Message):
     OTHER_BYTES_FIELD_NUMBER: _builtins.int
     RECLAIMABLE_BYTES_FIELD_NUMBER: _builtins.int
     CHUNKS_FIELD_NUMBER: _builtins.int
+    PROMISED_FIELD_NUMBER: _builtins.int
+    PROMISED_BYTES_FIELD_NUMBER: _builtins.int
     models: _builtins.int
     """Present models."""
     edges: _builtins.int
@@ -506,7 +512,7 @@ class GetStatisticsResponse(_message.Message):
     tensors: _builtins.int
     """Distinct tensors of present models."""
     logical_bytes: _builtins.int
-    """Bytes of all tensors and attached files of all present models."""
+    """Bytes of all tensors and attached files of all present models that are whole."""
     stored_bytes: _builtins.int
     """Bytes of the whole store."""
     pack_bytes: _builtins.int
@@ -516,11 +522,15 @@ class GetStatisticsResponse(_message.Message):
     manifest_bytes: _builtins.int
     """Bytes of manifests."""
     other_bytes: _builtins.int
-    """Bytes of root, file lists, temporary files and folders."""
+    """Bytes of root, file lists, layer graphs, temporary files and folders."""
     reclaimable_bytes: _builtins.int
     """Bytes in packs of chunks that no present model uses."""
     chunks: _builtins.int
     """Indexed chunks."""
+    promised: _builtins.int
+    """Present models that are not whole: chunks of them are in another store."""
+    promised_bytes: _builtins.int
+    """Bytes of all tensors and attached files of those."""
     def __init__(
         self,
         *,
@@ -535,10 +545,12 @@ class GetStatisticsResponse(_message.Message):
         other_bytes: _builtins.int = ...,
         reclaimable_bytes: _builtins.int = ...,
         chunks: _builtins.int = ...,
+        promised: _builtins.int = ...,
+        promised_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "edges", b"edges", "index_bytes", b"index_bytes", "logical_bytes", b"logical_bytes", "manifest_bytes", b"manifest_bytes", "models", b"models", "other_bytes", b"other_bytes", "pack_bytes", b"pack_bytes", "reclaimable_bytes", b"reclaimable_bytes", "stored_bytes", b"stored_bytes", "tensors", b"tensors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "edges", b"edges", "index_bytes", b"index_bytes", "logical_bytes", b"logical_bytes", "manifest_bytes", b"manifest_bytes", "models", b"models", "other_bytes", b"other_bytes", "pack_bytes", b"pack_bytes", "promised", b"promised", "promised_bytes", b"promised_bytes", "reclaimable_bytes", b"reclaimable_bytes", "stored_bytes", b"stored_bytes", "tensors", b"tensors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

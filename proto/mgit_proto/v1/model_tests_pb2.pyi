@@ -255,6 +255,8 @@ class TestResult(_message.Message):
     CODE_DIGEST_FIELD_NUMBER: _builtins.int
     INPUTS_DIGEST_FIELD_NUMBER: _builtins.int
     PARAMETERS_DIGEST_FIELD_NUMBER: _builtins.int
+    UID_FIELD_NUMBER: _builtins.int
+    MEASUREMENT_FIELD_NUMBER: _builtins.int
     test_uid: _builtins.str
     """UID of the test."""
     test_name: _builtins.str
@@ -275,6 +277,10 @@ class TestResult(_message.Message):
     """Digest of the inputs."""
     parameters_digest: _builtins.bytes
     """Digest of the parameter set that was tested: the model's."""
+    uid: _builtins.str
+    """UUIDv7 of the result, by the end of its run; the same wherever it is copied to. Output only."""
+    measurement: _builtins.bytes
+    """Digest of what its test measured at that time: kind, code and arguments. In exchanges only."""
     @_builtins.property
     def model(self) -> _types_pb2.ModelSummary:
         """The model; as input the uid alone."""
@@ -298,10 +304,12 @@ class TestResult(_message.Message):
         code_digest: _builtins.bytes = ...,
         inputs_digest: _builtins.bytes = ...,
         parameters_digest: _builtins.bytes = ...,
+        uid: _builtins.str = ...,
+        measurement: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "model", b"model", "run_at", b"run_at", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "code_digest", b"code_digest", "error", b"error", "inputs_digest", b"inputs_digest", "is_truth", b"is_truth", "model", b"model", "outcome", b"outcome", "parameters_digest", b"parameters_digest", "run_at", b"run_at", "seconds", b"seconds", "test_name", b"test_name", "test_uid", b"test_uid", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "code_digest", b"code_digest", "error", b"error", "inputs_digest", b"inputs_digest", "is_truth", b"is_truth", "measurement", b"measurement", "model", b"model", "outcome", b"outcome", "parameters_digest", b"parameters_digest", "run_at", b"run_at", "seconds", b"seconds", "test_name", b"test_name", "test_uid", b"test_uid", "uid", b"uid", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
     _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015

@@ -110,8 +110,8 @@ class ParameterServiceServicer:
 
         Errors:
         INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, INVALID_NAME, UNKNOWN_DTYPE, SHAPE_MISMATCH,
-        DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE); NOT_FOUND
-        (PARENT_NOT_FOUND, MODEL_NOT_FOUND).
+        DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE, INVALID_CREATION); NOT_FOUND
+        (PARENT_NOT_FOUND, MODEL_NOT_FOUND, CASCADE_NOT_FOUND); ABORTED (STEP_LEASE_LOST).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,7 +137,8 @@ class ParameterServiceServicer:
 
     def CommitModel(self, request_iterator, context):
         """Makes a drafted model visible. The messages are those of the draft again, followed by one with the epoch.
-        This is the commit: when the answer arrives the model is durable, whole, and readable bit for bit.
+        This is the commit: when the answer arrives the model is durable, whole, and readable bit for bit. What a step of a
+        cascade makes is staged instead: readable by its uid, and visible when the cascade is published.
 
         Errors:
         As DraftModel; FAILED_PRECONDITION (CHUNKS_MISSING): details name the first missing digest and their
@@ -198,7 +199,8 @@ class ParameterServiceServicer:
         file comes whole, rebuilt byte for byte.
 
         Errors:
-        As GetManifest; NOT_FOUND (TENSOR_NOT_FOUND): no parameter fits a pattern; DATA_LOSS (CHUNK_CORRUPT).
+        As GetManifest; NOT_FOUND (TENSOR_NOT_FOUND): no parameter fits a pattern; DATA_LOSS (CHUNK_CORRUPT);
+        FAILED_PRECONDITION (PARAMETERS_PROMISED): details name the remote that has them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -209,7 +211,7 @@ class ParameterServiceServicer:
 
         Errors:
         As GetManifest; NOT_FOUND (TENSOR_NOT_FOUND); INVALID_ARGUMENT (RANGE_OUT_OF_BOUNDS); DATA_LOSS
-        (CHUNK_CORRUPT).
+        (CHUNK_CORRUPT); FAILED_PRECONDITION (PARAMETERS_PROMISED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -66,8 +66,8 @@ class ParameterServiceStub:
 
     Errors:
       INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, INVALID_NAME, UNKNOWN_DTYPE, SHAPE_MISMATCH,
-      DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE); NOT_FOUND
-      (PARENT_NOT_FOUND, MODEL_NOT_FOUND).
+      DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE, INVALID_CREATION); NOT_FOUND
+      (PARENT_NOT_FOUND, MODEL_NOT_FOUND, CASCADE_NOT_FOUND); ABORTED (STEP_LEASE_LOST).
     """
     UploadChunks: _grpc.StreamUnaryMultiCallable[_parameters_pb2.UploadChunksRequest, _parameters_pb2.UploadChunksResponse]
     """Takes chunks. A chunk may span several messages and MUST be sent whole before the next begins. The server
@@ -85,7 +85,8 @@ class ParameterServiceStub:
     """
     CommitModel: _grpc.StreamUnaryMultiCallable[_parameters_pb2.CommitModelRequest, _parameters_pb2.CommitModelResponse]
     """Makes a drafted model visible. The messages are those of the draft again, followed by one with the epoch.
-    This is the commit: when the answer arrives the model is durable, whole, and readable bit for bit.
+    This is the commit: when the answer arrives the model is durable, whole, and readable bit for bit. What a step of a
+    cascade makes is staged instead: readable by its uid, and visible when the cascade is published.
 
     Errors:
       As DraftModel; FAILED_PRECONDITION (CHUNKS_MISSING): details name the first missing digest and their
@@ -126,14 +127,15 @@ class ParameterServiceStub:
     file comes whole, rebuilt byte for byte.
 
     Errors:
-      As GetManifest; NOT_FOUND (TENSOR_NOT_FOUND): no parameter fits a pattern; DATA_LOSS (CHUNK_CORRUPT).
+      As GetManifest; NOT_FOUND (TENSOR_NOT_FOUND): no parameter fits a pattern; DATA_LOSS (CHUNK_CORRUPT);
+      FAILED_PRECONDITION (PARAMETERS_PROMISED): details name the remote that has them.
     """
     ReadTensor: _grpc.UnaryStreamMultiCallable[_parameters_pb2.ReadTensorRequest, _parameters_pb2.ReadTensorResponse]
     """Streams a byte range of one parameter.
 
     Errors:
       As GetManifest; NOT_FOUND (TENSOR_NOT_FOUND); INVALID_ARGUMENT (RANGE_OUT_OF_BOUNDS); DATA_LOSS
-      (CHUNK_CORRUPT).
+      (CHUNK_CORRUPT); FAILED_PRECONDITION (PARAMETERS_PROMISED).
     """
 
 @_typing.type_check_only
@@ -156,8 +158,8 @@ class ParameterServiceAsyncStub(ParameterServiceStub):
 
     Errors:
       INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, INVALID_NAME, UNKNOWN_DTYPE, SHAPE_MISMATCH,
-      DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE); NOT_FOUND
-      (PARENT_NOT_FOUND, MODEL_NOT_FOUND).
+      DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE, INVALID_CREATION); NOT_FOUND
+      (PARENT_NOT_FOUND, MODEL_NOT_FOUND, CASCADE_NOT_FOUND); ABORTED (STEP_LEASE_LOST).
     """
     UploadChunks: _aio.StreamUnaryMultiCallable[_parameters_pb2.UploadChunksRequest, _parameters_pb2.UploadChunksResponse]  # type: ignore[assignment]
     """Takes chunks. A chunk may span several messages and MUST be sent whole before the next begins. The server
@@ -175,7 +177,8 @@ class ParameterServiceAsyncStub(ParameterServiceStub):
     """
     CommitModel: _aio.StreamUnaryMultiCallable[_parameters_pb2.CommitModelRequest, _parameters_pb2.CommitModelResponse]  # type: ignore[assignment]
     """Makes a drafted model visible. The messages are those of the draft again, followed by one with the epoch.
-    This is the commit: when the answer arrives the model is durable, whole, and readable bit for bit.
+    This is the commit: when the answer arrives the model is durable, whole, and readable bit for bit. What a step of a
+    cascade makes is staged instead: readable by its uid, and visible when the cascade is published.
 
     Errors:
       As DraftModel; FAILED_PRECONDITION (CHUNKS_MISSING): details name the first missing digest and their
@@ -216,14 +219,15 @@ class ParameterServiceAsyncStub(ParameterServiceStub):
     file comes whole, rebuilt byte for byte.
 
     Errors:
-      As GetManifest; NOT_FOUND (TENSOR_NOT_FOUND): no parameter fits a pattern; DATA_LOSS (CHUNK_CORRUPT).
+      As GetManifest; NOT_FOUND (TENSOR_NOT_FOUND): no parameter fits a pattern; DATA_LOSS (CHUNK_CORRUPT);
+      FAILED_PRECONDITION (PARAMETERS_PROMISED): details name the remote that has them.
     """
     ReadTensor: _aio.UnaryStreamMultiCallable[_parameters_pb2.ReadTensorRequest, _parameters_pb2.ReadTensorResponse]  # type: ignore[assignment]
     """Streams a byte range of one parameter.
 
     Errors:
       As GetManifest; NOT_FOUND (TENSOR_NOT_FOUND); INVALID_ARGUMENT (RANGE_OUT_OF_BOUNDS); DATA_LOSS
-      (CHUNK_CORRUPT).
+      (CHUNK_CORRUPT); FAILED_PRECONDITION (PARAMETERS_PROMISED).
     """
 
 class ParameterServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -255,8 +259,8 @@ class ParameterServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, INVALID_NAME, UNKNOWN_DTYPE, SHAPE_MISMATCH,
-          DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE); NOT_FOUND
-          (PARENT_NOT_FOUND, MODEL_NOT_FOUND).
+          DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE, INVALID_CREATION); NOT_FOUND
+          (PARENT_NOT_FOUND, MODEL_NOT_FOUND, CASCADE_NOT_FOUND); ABORTED (STEP_LEASE_LOST).
         """
 
     @_abc_1.abstractmethod
@@ -286,7 +290,8 @@ class ParameterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_parameters_pb2.CommitModelResponse, _abc.Awaitable[_parameters_pb2.CommitModelResponse]]:
         """Makes a drafted model visible. The messages are those of the draft again, followed by one with the epoch.
-        This is the commit: when the answer arrives the model is durable, whole, and readable bit for bit.
+        This is the commit: when the answer arrives the model is durable, whole, and readable bit for bit. What a step of a
+        cascade makes is staged instead: readable by its uid, and visible when the cascade is published.
 
         Errors:
           As DraftModel; FAILED_PRECONDITION (CHUNKS_MISSING): details name the first missing digest and their
@@ -357,7 +362,8 @@ class ParameterServiceServicer(metaclass=_abc_1.ABCMeta):
         file comes whole, rebuilt byte for byte.
 
         Errors:
-          As GetManifest; NOT_FOUND (TENSOR_NOT_FOUND): no parameter fits a pattern; DATA_LOSS (CHUNK_CORRUPT).
+          As GetManifest; NOT_FOUND (TENSOR_NOT_FOUND): no parameter fits a pattern; DATA_LOSS (CHUNK_CORRUPT);
+          FAILED_PRECONDITION (PARAMETERS_PROMISED): details name the remote that has them.
         """
 
     @_abc_1.abstractmethod
@@ -370,7 +376,7 @@ class ParameterServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           As GetManifest; NOT_FOUND (TENSOR_NOT_FOUND); INVALID_ARGUMENT (RANGE_OUT_OF_BOUNDS); DATA_LOSS
-          (CHUNK_CORRUPT).
+          (CHUNK_CORRUPT); FAILED_PRECONDITION (PARAMETERS_PROMISED).
         """
 
 def add_ParameterServiceServicer_to_server(servicer: ParameterServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -11,11 +11,16 @@ from typing_extensions import override
 
 from mgit_core.inference.kinship import Claim, Kinship
 from mgit_proto.v1 import compare_pb2 as pb
-from mgit_proto.v1 import compare_pb2_grpc
+from mgit_proto.v1 import compare_pb2_grpc, diff_pb2, merge_pb2
 from mgit_service.servicers import convert
+from mgit_service.servicers.diff_messages import diff_job, diff_messages
+from mgit_service.servicers.merge_messages import merge_messages, merge_order, staged_uid
+from mgit_service.servicers.requests import request_key
 from mgit_service.use_cases.backend import Backend
+from mgit_service.use_cases.comparison.diffing import diff_models
 from mgit_service.use_cases.inference.backfill import backfill_sketches
 from mgit_service.use_cases.inference.inferring import InferenceJob, infer_lineage, infer_parents
+from mgit_service.use_cases.merging.merging import decide_merge, merge_models
 
 __all__ = ["CompareServicer"]
 
@@ -64,6 +69,36 @@ class CompareServicer(compare_pb2_grpc.CompareServiceServicer):
         async with contextlib.aclosing(backfill_sketches(self._backend)) as steps:
             async for done, total in steps:
                 yield pb.BackfillSketchesResponse(done=done, total=total)
+
+    @override
+    async def DiffModels(
+        self, request: diff_pb2.DiffModelsRequest, context: Context
+    ) -> AsyncIterator[diff_pb2.DiffModelsResponse]:
+        parts = diff_models(self._backend, request.before, request.after, diff_job(request))
+        async with contextlib.aclosing(parts):
+            async for message in diff_messages(parts):
+                yield message
+
+    @override
+    async def MergeModels(
+        self, request: merge_pb2.MergeModelsRequest, context: Context
+    ) -> AsyncIterator[merge_pb2.MergeModelsResponse]:
+        key = request_key(self._backend.chunks.algorithm, request)
+        merge = merge_models(self._backend, merge_order(request), key)
+        async with contextlib.aclosing(merge) as steps:
+            async for step in steps:
+                for message in merge_messages(step):
+                    yield message
+
+    @override
+    async def DecideMerge(
+        self, request: merge_pb2.DecideMergeRequest, context: Context
+    ) -> merge_pb2.DecideMergeResponse:
+        key = request_key(self._backend.chunks.algorithm, request)
+        model = await decide_merge(
+            self._backend, staged_uid(request.uid), is_published=request.publish, request=key
+        )
+        return merge_pb2.DecideMergeResponse(model=None if model is None else convert.model_message(model))
 
 
 def _claim(claim: Claim) -> pb.Claim:

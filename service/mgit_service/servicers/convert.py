@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,10 +13,10 @@ from mgit_core.lineage import (
     Dataset,
     Direction,
     EdgeOrigin,
-    MetadataValue,
     Model,
     ModelState,
     ModelSummary,
+    Promise,
     ProvenanceEdge,
     Relation,
     RevisionEdge,
@@ -24,7 +24,9 @@ from mgit_core.lineage import (
 )
 from mgit_core.ports.graph import DuplicateGroup, RelatedModel, TensorUse
 from mgit_proto.v1 import lineage_pb2, types_pb2
+from mgit_service.servicers.creation_messages import creation_message
 from mgit_service.servicers.loss import loss_message
+from mgit_service.servicers.metadata import metadata_message
 from mgit_service.use_cases.references import ParentRequest
 
 __all__ = [
@@ -34,9 +36,8 @@ __all__ = [
     "edge_message",
     "followed_relations",
     "listed_model_message",
-    "metadata_message",
-    "metadata_value",
     "model_message",
+    "origin_message",
     "parent_request",
     "related_message",
     "relation_message",
@@ -109,7 +110,16 @@ def model_message(model: Model) -> types_pb2.Model:
         tags=model.tags,
         datasets=[dataset_message(dataset) for dataset in model.datasets],
         loss=None if model.loss is None else loss_message(model.loss),
+        creation=None if model.creation is None else creation_message(model.creation),
+        layer_graph_digest=model.layer_graph or b"",
+        promised_by=None if parameters is None else _promise_message(parameters.promised_by),
     )
+
+
+def _promise_message(promise: Promise | None) -> types_pb2.Promise | None:
+    if promise is None:
+        return None
+    return types_pb2.Promise(store_id=promise.store_id, remote=promise.remote)
 
 
 def listed_model_message(model: Model) -> types_pb2.Model:
@@ -117,37 +127,6 @@ def listed_model_message(model: Model) -> types_pb2.Model:
     if model.loss is not None:
         model = replace(model, loss=replace(model.loss, tensors=()))
     return model_message(model)
-
-
-def metadata_message(value: MetadataValue) -> types_pb2.MetadataValue:
-    """One value of metadata."""
-    match value:
-        case bool():
-            return types_pb2.MetadataValue(flag=value)
-        case int():
-            return types_pb2.MetadataValue(integer=value)
-        case float():
-            return types_pb2.MetadataValue(number=value)
-        case str():
-            return types_pb2.MetadataValue(text=value)
-
-
-def metadata_value(messages: Mapping[str, types_pb2.MetadataValue]) -> dict[str, MetadataValue]:
-    """Metadata; keys and sizes are not checked.
-
-    Raises:
-        InvalidArgumentError: INVALID_METADATA for an entry without a value.
-    """
-    values: dict[str, MetadataValue] = {}
-    for key, message in messages.items():
-        kind = message.WhichOneof("kind")
-        if kind is None:
-            raise InvalidArgumentError(
-                ErrorReason.INVALID_METADATA, f"Metadata {key[:80]!r} has no value; exactly one kind is set."
-            )
-        value: MetadataValue = getattr(message, kind)
-        values[key] = value
-    return values
 
 
 def dataset_message(dataset: Dataset) -> types_pb2.Dataset:
@@ -195,6 +174,11 @@ def duplicate_message(group: DuplicateGroup) -> lineage_pb2.DuplicateGroup:
     return lineage_pb2.DuplicateGroup(
         parameters_digest=group.digest, models=[summary_message(model) for model in group.models]
     )
+
+
+def origin_message(origin: EdgeOrigin) -> types_pb2.EdgeOrigin.ValueType:
+    """The number of an origin."""
+    return _ORIGINS[origin]
 
 
 def relation_message(relation: Relation) -> types_pb2.Relation.ValueType:

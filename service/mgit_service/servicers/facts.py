@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from mgit_core.facts import ModelFacts
 from mgit_proto.v1 import lineage_pb2
 from mgit_service.servicers import convert
+from mgit_service.servicers.metadata import metadata_message
 
 __all__ = ["facts_answers", "facts_message"]
 
@@ -19,7 +20,7 @@ def facts_message(facts: ModelFacts) -> lineage_pb2.ModelFacts:
     return lineage_pb2.ModelFacts(
         uid=facts.uid,
         type=facts.type or "",
-        metadata={key: convert.metadata_message(value) for key, value in facts.metadata.items()},
+        metadata={key: metadata_message(value) for key, value in facts.metadata.items()},
         tags=facts.tags,
         size_bytes=facts.size_bytes,
         passed_tests=facts.passed_tests,

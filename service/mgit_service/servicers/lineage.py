@@ -9,7 +9,7 @@ import grpc.aio
 from google.protobuf.message import Message
 from typing_extensions import override
 
-from mgit_core.lineage import RequestKey
+from mgit_core.lineage import Model, RequestKey
 from mgit_core.ports.graph import Page
 from mgit_proto.v1 import lineage_pb2 as pb
 from mgit_proto.v1 import lineage_pb2_grpc
@@ -22,7 +22,7 @@ from mgit_service.use_cases.backend import Backend
 from mgit_service.use_cases.lineage import catalog, edges, traversal
 from mgit_service.use_cases.lineage.facts import describe_models
 from mgit_service.use_cases.lineage.walking import walk_models
-from mgit_service.use_cases.references import find_model
+from mgit_service.use_cases.references import find_readable
 
 __all__ = ["LineageServicer"]
 
@@ -42,7 +42,7 @@ class LineageServicer(lineage_pb2_grpc.LineageServiceServicer):
 
     @override
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
-        model = await find_model(self._lineage, request.model)
+        model = await find_readable(self._lineage, request.model)
         return pb.GetModelResponse(model=convert.model_message(model))
 
     @override
@@ -67,6 +67,18 @@ class LineageServicer(lineage_pb2_grpc.LineageServiceServicer):
         return pb.ListVersionsResponse(
             models=[convert.listed_model_message(model) for model in models],
             next_page_token=_token(listed, page, [str(model.version) for model in models]),
+        )
+
+    @override
+    async def ListCreationGroup(
+        self, request: pb.ListCreationGroupRequest, context: Context
+    ) -> pb.ListCreationGroupResponse:
+        listed = PagedList("creation-group", (request.group,))
+        page = listed.page(request.page_size, request.page_token)
+        models = await catalog.list_created_together(self._lineage, request.group, page)
+        return pb.ListCreationGroupResponse(
+            models=[convert.listed_model_message(model) for model in models],
+            next_page_token=_token(listed, page, [_member_of(model) for model in models]),
         )
 
     @override
@@ -212,6 +224,11 @@ def _question(
         max_depth=request.max_depth,
         limit=limit,
     )
+
+
+def _member_of(model: Model) -> str:
+    assert model.creation is not None  # noqa: S101 - by it the models were found
+    return model.creation.member
 
 
 def _token(listed: PagedList, page: Page, keys: Sequence[str]) -> str:

@@ -70,6 +70,8 @@ class MaintenanceServicer(maintenance_pb2_grpc.MaintenanceServiceServicer):
             edges=found.counts.edges,
             tensors=found.counts.tensors,
             logical_bytes=found.counts.logical_bytes,
+            promised=found.counts.promised,
+            promised_bytes=found.counts.promised_bytes,
             stored_bytes=found.stored_bytes,
             pack_bytes=found.usage.pack_bytes,
             index_bytes=found.usage.index_bytes,
@@ -215,6 +217,7 @@ def _checked(result: Checked) -> pb.CheckStoreResult:
         bytes=result.raw_bytes,
         documents=result.documents,
         missing=result.missing,
+        promised=result.promised,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from mgit_core.cascade.values import StepLease
 from mgit_core.digest import DIGEST_SIZE, Digest
 from mgit_core.errors import ErrorReason, InvalidArgumentError, ResourceExhaustedError
 from mgit_core.files import FileEntry, FileKind
@@ -12,9 +13,11 @@ from mgit_core.manifest import Parameter
 from mgit_core.names import MAX_NAME_LENGTH, check_model_name
 from mgit_core.tensor import TensorSpec
 from mgit_proto.v1 import parameters_pb2, types_pb2
-from mgit_service.servicers.convert import metadata_value, parent_request
+from mgit_service.servicers.convert import parent_request
+from mgit_service.servicers.creation_messages import creation_value
 from mgit_service.servicers.loss import loss_value
-from mgit_service.use_cases.draft_header import DraftHeader
+from mgit_service.servicers.metadata import metadata_value
+from mgit_service.use_cases.draft_header import DraftHeader, StepDraft
 from mgit_service.use_cases.transfer.drafting import DraftAssembly, FilePart, ParameterPart
 
 __all__ = [
@@ -82,7 +85,7 @@ def header_value(message: parameters_pb2.ModelHeader) -> DraftHeader:
     """What a draft says of the model as a whole, checked as far as it can be without the graph.
 
     Raises:
-        InvalidArgumentError: INVALID_NAME, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE or
+        InvalidArgumentError: INVALID_NAME, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE, INVALID_CREATION or
             INVALID_ARGUMENT.
     """
     if message.source_format not in _SOURCE_FORMATS:
@@ -95,7 +98,8 @@ def header_value(message: parameters_pb2.ModelHeader) -> DraftHeader:
     previous = message.previous.WhichOneof("kind")
     is_given = previous == "model"
     return DraftHeader(
-        name=check_model_name(message.name),
+        # A step's target has a name; it need not be said again.
+        name=message.name if message.HasField("step") else check_model_name(message.name),
         parents=tuple(parent_request(parent) for parent in message.parents),
         previous=message.previous.model if is_given else None,
         automatic_previous=not is_given and not message.previous.none,
@@ -105,6 +109,16 @@ def header_value(message: parameters_pb2.ModelHeader) -> DraftHeader:
         source_format=message.source_format,
         ties=tuple(tuple(tie.names) for tie in message.ties),
         loss=loss_value(message.loss) if message.HasField("loss") else None,
+        layer_graph=message.layer_graph,
+        creation=creation_value(message.creation) if message.HasField("creation") else None,
+        step=_step_value(message.step) if message.HasField("step") else None,
+    )
+
+
+def _step_value(message: parameters_pb2.StepLease) -> StepDraft:
+    return StepDraft(
+        lease=StepLease(cascade_id=message.cascade_id, step=message.step, attempt=message.attempt),
+        target_uid=message.target_uid,
     )
 
 

@@ -23,12 +23,11 @@ from mgit_core.model_tests import (
 from mgit_proto.v1 import model_tests_pb2 as pb
 from mgit_service.servicers.convert import (
     dataset_message,
-    metadata_message,
-    metadata_value,
     summary_message,
     timestamp_message,
     timestamp_value,
 )
+from mgit_service.servicers.metadata import metadata_message, metadata_value
 
 __all__ = [
     "applicable_messages",

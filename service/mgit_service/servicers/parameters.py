@@ -8,7 +8,8 @@ from contextlib import aclosing
 
 from mgit_core.chunking import CHUNK_RULE
 from mgit_core.digest import DIGEST_SIZE, Digest
-from mgit_core.errors import ErrorReason, InvalidArgumentError, NotFoundError
+from mgit_core.errors import ErrorReason, InvalidArgumentError
+from mgit_core.layers.document import pack_layer_graph
 from mgit_proto.v1 import parameters_pb2
 from mgit_service.servicers import messages
 from mgit_service.servicers.convert import model_message
@@ -17,13 +18,20 @@ from mgit_service.servicers.pieces import ChunkPieces, UploadOutline, begin_cont
 from mgit_service.servicers.requests import check_request_id
 from mgit_service.use_cases.backend import Backend, in_thread
 from mgit_service.use_cases.epochs import EpochWatch
+from mgit_service.use_cases.layer_graphs import read_stored_layer_graph, take_layer_graph
+from mgit_service.use_cases.promises import check_here
 from mgit_service.use_cases.transfer import reading
 from mgit_service.use_cases.transfer.commit import CommitRequest, commit_draft
 from mgit_service.use_cases.transfer.drafting import Draft, DraftAssembly
 from mgit_service.use_cases.transfer.ingest import ChunkIngest
 from mgit_service.use_cases.transfer.outlines import UploadPlan, plan_upload
 from mgit_service.use_cases.transfer.raw import RawModel
-from mgit_service.use_cases.transfer.resolution import MissingChunks, resolve_parents, resolve_previous
+from mgit_service.use_cases.transfer.resolution import (
+    MissingChunks,
+    resolve_parents,
+    resolve_previous,
+    settle_header,
+)
 
 __all__ = ["ParameterServicer"]
 
@@ -59,7 +67,9 @@ class ParameterServicer:
         self, request_iterator: AsyncIterator[parameters_pb2.DraftModelRequest], context: object
     ) -> AsyncIterator[parameters_pb2.DraftModelResponse]:
         del context
-        header = messages.header_value(_header_of(await anext(request_iterator, None)))
+        header = await settle_header(
+            self._backend, messages.header_value(_header_of(await anext(request_iterator, None)))
+        )
         await resolve_parents(self._backend, header)
         await resolve_previous(self._backend, header)
         # Before the first look-up: what is there now stays for a commit with this epoch.
@@ -72,7 +82,10 @@ class ParameterServicer:
                 raise messages.out_of_order("a draft has one header and then parts only")
             digests = messages.add_part(assembly, message.part)
             yield parameters_pb2.DraftModelResponse(missing=await missing.find(digests))
-        assembly.finish()
+        draft = assembly.finish()
+        await take_layer_graph(
+            self._backend, header.layer_graph, draft.manifest
+        )  # Refused before chunks are sent.
         yield parameters_pb2.DraftModelResponse(epoch=epoch)
 
     async def UploadChunks(  # noqa: N802
@@ -109,11 +122,12 @@ class ParameterServicer:
         said = outline.finish()
         if said.header is None:
             return None
-        await resolve_parents(self._backend, said.header)
-        await resolve_previous(self._backend, said.header)
+        header = await settle_header(self._backend, said.header)
+        await resolve_parents(self._backend, header)
+        await resolve_previous(self._backend, header)
         # Copies that a collection is about to take are no bases.
         await self._epoch.read()
-        plan = await plan_upload(self._backend, said.header, said.parameters, said.hints)
+        plan = await plan_upload(self._backend, header, said.parameters, said.hints)
         ingest.predict_with(plan.planner)
         return plan
 
@@ -122,7 +136,8 @@ class ParameterServicer:
     ) -> parameters_pb2.CommitModelResponse:
         del context
         header_message = _header_of(await anext(request_iterator, None))
-        assembly = DraftAssembly(self._backend.chunks.algorithm, messages.header_value(header_message))
+        header = await settle_header(self._backend, messages.header_value(header_message))
+        assembly = DraftAssembly(self._backend.chunks.algorithm, header)
         end: parameters_pb2.CommitEnd | None = None
         async for message in request_iterator:
             messages.check_size(message.ByteSize())
@@ -158,7 +173,7 @@ class ParameterServicer:
             raise messages.out_of_order("an upload begins with a header")
         messages.check_size(first.ByteSize())
         request_id = check_request_id(first.header.request_id)
-        header = messages.header_value(first.header.model)
+        header = await settle_header(self._backend, messages.header_value(first.header.model))
         await resolve_parents(self._backend, header)
         await resolve_previous(self._backend, header)
         epoch = await self._epoch.read()
@@ -224,10 +239,10 @@ class ParameterServicer:
     ) -> parameters_pb2.GetLayerGraphResponse:
         del context
         content = await reading.read_content(self._backend, request.model)
-        raise NotFoundError(
-            ErrorReason.LAYER_GRAPH_NOT_FOUND,
-            f"{content.model.ref} was added without a layer graph.",
-            model=content.model.ref,
+        graph = await read_stored_layer_graph(self._backend, content.model)
+        return parameters_pb2.GetLayerGraphResponse(
+            document=await in_thread(self._backend, pack_layer_graph, graph),
+            digest=content.model.layer_graph or b"",
         )
 
     async def ReadChunks(  # noqa: N802
@@ -258,7 +273,10 @@ class ParameterServicer:
             )
         content = await reading.read_content(self._backend, request.model)
         if patterns or request.parameters:
-            for parameter in reading.select_parameters(content, patterns):
+            chosen = reading.select_parameters(content, patterns)
+            wanted = [chunk for parameter in chosen for chunk in parameter.chunks]
+            await check_here(self._backend, content.model, wanted)
+            for parameter in chosen:
                 start = parameters_pb2.ContentStart(
                     parameter=messages.parameter_message(parameter), size_bytes=parameter.spec.size_bytes
                 )
@@ -269,6 +287,7 @@ class ParameterServicer:
                 digests = await in_thread(
                     self._backend, reading.chunks_of_file, self._backend.chunks, content, entry
                 )
+                await check_here(self._backend, content.model, digests)
                 start = parameters_pb2.ContentStart(
                     file=messages.file_message(entry), size_bytes=entry.size_bytes
                 )
@@ -290,6 +309,7 @@ class ParameterServicer:
         del context
         content = await reading.read_content(self._backend, request.model)
         chosen = reading.select_range(content, request.parameter, request.start, request.size_bytes)
+        await check_here(self._backend, content.model, chosen.chunks)
         yield parameters_pb2.ReadTensorResponse(parameter=messages.parameter_message(chosen.parameter))
         skip, left = chosen.skip, chosen.size_bytes
         async with aclosing(reading.read_chunks(self._backend, chosen.chunks)) as contents:

@@ -38,7 +38,7 @@ class Backend:
     Attributes:
         store_id: UUID of the store.
         chunks: Its chunks.
-        parameters: Its manifests and file lists.
+        parameters: Its manifests, file lists and layer graphs.
         lineage: The graph.
         window_bytes: Raw bytes of a tensor that are gathered before it is judged what it was made from.
         threads: Where blocking work runs: the ports to stored content block, the event loop must not.

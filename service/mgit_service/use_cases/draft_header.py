@@ -5,11 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mgit_core.cascade.values import StepLease, StepTarget
+from mgit_core.creation import CreationRecord
 from mgit_core.lineage import Dataset, MetadataValue
 from mgit_core.loss import LossRecord
 from mgit_service.use_cases.references import ParentRequest
 
-__all__ = ["DraftHeader"]
+__all__ = ["DraftHeader", "StepDraft"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDraft:
+    """What a draft says of the step of a cascade that makes it.
+
+    Attributes:
+        lease: Who works at the step.
+        target_uid: UID of the target.
+        target: The target; None until it was looked up.
+    """
+
+    lease: StepLease
+    target_uid: str
+    target: StepTarget | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +44,9 @@ class DraftHeader:
         source_format: What it looked like at the source; empty if that is not said.
         ties: Groups of parameter names that shared one memory at the source.
         loss: What guarded loss did, checked; None for a model that is added as it is.
+        layer_graph: Its layer graph as a document, not yet looked at; empty for none.
+        creation: How it was created, checked; None if that is not known.
+        step: The step of a cascade that makes it; None for a model that is numbered at once.
     """
 
     name: str
@@ -39,3 +59,6 @@ class DraftHeader:
     source_format: str = ""
     ties: tuple[tuple[str, ...], ...] = ()
     loss: LossRecord | None = None
+    layer_graph: bytes = b""
+    creation: CreationRecord | None = None
+    step: StepDraft | None = None

@@ -17,6 +17,7 @@ __all__ = [
     "ParentRequest",
     "change_resolved",
     "find_model",
+    "find_readable",
     "resolve_parent",
     "resolve_uid",
     "resolve_uids",
@@ -76,6 +77,17 @@ async def find_model(lineage: Lineage, reference: str) -> Model:
         InvalidArgumentError: INVALID_REFERENCE or INVALID_NAME.
     """
     return await lineage.models.get(parse_reference(reference))
+
+
+async def find_readable(lineage: Lineage, reference: str) -> Model:
+    """As ``find_model``, and a staged model by its uid: it may be read and tested, though no question meets it."""
+    parsed = parse_reference(reference)
+    try:
+        return await lineage.models.get(parsed)
+    except NotFoundError:
+        if parsed.uid is None:
+            raise
+        return await lineage.staging.get(parsed.uid)
 
 
 async def resolve_uid(lineage: Lineage, reference: str) -> str:

@@ -76,11 +76,23 @@ class BaseFinder:
         found = ((prediction, self._sources(prediction, contents)) for prediction in predictions)
         return [Candidate(prediction, sources) for prediction, sources in found if sources is not None]
 
+    def has_all(self, bases: Sequence[BaseRange]) -> bool:
+        """Whether bases that another store chose are all usable here, or were appended by this writer."""
+        with self._lock:
+            return all(base.digest in self._appended or self._copies.has(base.digest) for base in bases)
+
+    def is_appended(self, digest: Digest) -> bool:
+        """Whether this writer appended the chunk."""
+        with self._lock:
+            return digest in self._appended
+
     def may_rest_on(self, digest: Digest, bases: Sequence[BaseRange]) -> bool:
         """Whether bases that another store chose are all usable here and lead to no loop."""
+        if not self.has_all(bases):
+            return False
         with self._lock:
             self._intended[digest] = bases
-            return all(self._copies.has(base.digest) for base in bases) and self._ends(digest, bases)
+            return self._ends(digest, bases)
 
     def may_keep(self, digest: Digest, frame: EncodedChunk) -> bool:
         """Whether a frame that the store has may be written once more as it is."""

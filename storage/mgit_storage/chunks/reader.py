@@ -7,7 +7,7 @@ damaged and whether another one helps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -162,19 +162,26 @@ class CopyReader:
             failure.details.update(_blamed_base(digest, error))
             raise failure from error
 
-    def decode(self, digest: Digest, encoded: EncodedChunk) -> bytes:
+    def decode(
+        self, digest: Digest, encoded: EncodedChunk, known: Mapping[Digest, bytes] | None = None
+    ) -> bytes:
         """The raw bytes of an encoded chunk, verified against ``digest``.
+
+        Args:
+            digest: What it is said to be.
+            encoded: The frame.
+            known: Verified raw bytes of bases that need not be read.
 
         Raises:
             CorruptError: CHUNK_CORRUPT or UNKNOWN_FORMAT_VERSION.
         """
         if encoded.bases:
             try:
-                return self._decode(digest, encoded, _Reading(is_careful=False, path=[digest]))
+                return self._decode(digest, encoded, _reading(digest, known, is_careful=False))
             except CorruptError:
                 # Any copy of any base may be what is wrong. Now each one is looked at.
-                return self._decode(digest, encoded, _Reading(is_careful=True, path=[digest]))
-        return self._decode(digest, encoded, _Reading(is_careful=True, path=[digest]))
+                return self._decode(digest, encoded, _reading(digest, known, is_careful=True))
+        return self._decode(digest, encoded, _reading(digest, known, is_careful=True))
 
     def _decode(self, digest: Digest, encoded: EncodedChunk, reading: _Reading) -> bytes:
         raw = self._decode_unchecked(encoded, reading)
@@ -246,6 +253,10 @@ class CopyReader:
             self._index.check_whole()
             raise _not_found(digest)
         return places
+
+
+def _reading(digest: Digest, known: Mapping[Digest, bytes] | None, *, is_careful: bool) -> _Reading:
+    return _Reading(is_careful=is_careful, path=[digest], contents=dict(known or {}))
 
 
 def _base_error(digest: Digest, found: str, cause: CorruptError | None = None) -> CorruptError:

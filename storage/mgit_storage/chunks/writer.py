@@ -11,7 +11,7 @@ from typing_extensions import Buffer
 
 from mgit_core.chunking import CHUNK_BYTES
 from mgit_core.coding.codec import encode_chunk, encode_planned
-from mgit_core.coding.encoded import EncodedChunk
+from mgit_core.coding.encoded import HEADER_SIZE, EncodedChunk
 from mgit_core.coding.plans import LITTLE, ChunkPlan
 from mgit_core.digest import Digest, digest_of
 from mgit_core.errors import (
@@ -27,6 +27,7 @@ from mgit_storage.chunks.candidates import BaseFinder
 from mgit_storage.chunks.index import PackClaim
 from mgit_storage.chunks.pack import NEEDS_BASES, PackEntry, pack_header, pack_key, pack_tail
 from mgit_storage.chunks.parts import ChunkParts
+from mgit_storage.chunks.recent import RecentChunks
 from mgit_storage.chunks.segment import Segment
 from mgit_storage.objects import StagedObject
 
@@ -34,6 +35,8 @@ __all__ = ["PACK_BYTES", "PackWriter"]
 
 PACK_BYTES = 256 << 20
 """A pack ends with the chunk that fills so many bytes."""
+# Chunks of another store name bases that come shortly before them.
+_FRESH_BYTES = 32 << 20
 
 
 class PackWriter(ChunkWriter):
@@ -51,6 +54,7 @@ class PackWriter(ChunkWriter):
         self._copies = parts.copies
         self._reader = parts.reader
         self._bases = BaseFinder(parts.copies, parts.reader)
+        self._fresh = RecentChunks(_FRESH_BYTES)
         self._header = pack_header(is_dense=rewrite)
         self._rewrite = rewrite
         self._pack_bytes = pack_bytes
@@ -92,28 +96,23 @@ class PackWriter(ChunkWriter):
         return found
 
     def write_encoded(self, digest: Digest, encoded: EncodedChunk) -> None:
+        if not 1 <= encoded.raw_size <= CHUNK_BYTES:
+            raise _refused(
+                digest, f"it says that it has {encoded.raw_size} raw bytes; 1 to {CHUNK_BYTES} are kept."
+            )
         try:
-            raw = self._reader.decode(digest, encoded)
+            raw = self._reader.decode(digest, encoded, self._fresh_bases(encoded))
         except CorruptError as error:
             raise _refused(digest, error.message, error.reason) from error
-        if not raw:
-            raise _refused(digest, "it is empty.")
         if self._claim(digest):
             with self._released_on_error(digest):
-                if not self._bases.may_rest_on(digest, encoded.bases):
-                    raise _refused(digest, "a base is not usable here.")
-                self._append(digest, encoded)
+                self._append(digest, self._frame_to_keep(digest, encoded, raw))
+                self._fresh.put(digest, raw)
 
     def seal(self) -> None:
         with self._lock:
             self._is_sealed = True
-            try:
-                self._finish_pack()
-            finally:  # Packs that were full before stay useful, even if the last one cannot be written.
-                if self._finished:
-                    self._check_finished()
-                    self._stored_bytes += self._index.add(Segment.of_entries(self._finished))
-                    self._finished, self._claims = [], []
+            self._publish()
             if self._failure is not None:
                 raise self._failure
 
@@ -125,6 +124,34 @@ class PackWriter(ChunkWriter):
                 return False
             self._seen.add(digest)
         return not (self._copies.has_dense(digest) if self._rewrite else self._copies.has(digest))
+
+    def _fresh_bases(self, encoded: EncodedChunk) -> dict[Digest, bytes]:
+        """Raw bytes of bases that this writer appended and no index names yet.
+
+        One that is not at hand any more is indexed now, so that it is read as all others are.
+        """
+        found: dict[Digest, bytes] = {}
+        for base in encoded.bases:
+            content = self._fresh.get(base.digest)
+            if content is not None:
+                found[base.digest] = content
+            elif self._bases.is_appended(base.digest) and not self._copies.has(base.digest):
+                with self._lock:
+                    self._publish()
+        return found
+
+    def _frame_to_keep(self, digest: Digest, encoded: EncodedChunk, raw: bytes) -> EncodedChunk:
+        """The frame as another store made it, or one without bases where a reader here would pay too much.
+
+        Raises:
+            CorruptError: CHUNK_CORRUPT, if a base rests on the chunk itself.
+        """
+        has_bases = self._bases.has_all(encoded.bases)
+        if has_bases and not self._bases.may_rest_on(digest, encoded.bases):
+            raise _refused(digest, "a base of it rests on the chunk itself.")
+        is_small = encoded.size_bytes <= HEADER_SIZE + encoded.raw_size
+        is_cheap = has_bases and (not encoded.bases or self._bases.may_keep(digest, encoded))
+        return encoded if is_small and is_cheap else encode_chunk(raw, encoded.width)
 
     def _encode(self, digest: Digest, content: Buffer, width: int, plan: ChunkPlan | None) -> EncodedChunk:
         encoded = (
@@ -189,6 +216,16 @@ class PackWriter(ChunkWriter):
         self._stored_bytes += self._offset + len(tail)
         self._finished.append((name, self._entries))
         self._staged, self._entries = None, []
+
+    def _publish(self) -> None:
+        """Make what was appended durable and visible; the caller holds the lock."""
+        try:
+            self._finish_pack()
+        finally:  # Packs that were full before stay useful, even if the last one cannot be written.
+            if self._finished:
+                self._check_finished()
+                self._stored_bytes += self._index.add(Segment.of_entries(self._finished))
+                self._finished, self._claims = [], []
 
     def _check_finished(self) -> None:
         """Refuses to index a pack that was swept: another process may take an old one for left over."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from mgit_core.cascade.values import StepLease, StepTarget
 from mgit_core.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -20,19 +21,30 @@ from mgit_core.ports.graph import Lease, Page
 
 __all__ = [
     "LARGEST_BATCH",
+    "LEASE_EXPIRED",
+    "cascade_ended",
+    "cascade_not_found",
+    "cascade_overlap",
+    "cascade_unfinished",
     "check_batch",
     "check_both_empty",
     "check_bound",
     "check_present",
     "check_still_bound",
+    "check_target",
     "check_tested_parameters",
     "cycle",
     "edge_not_found",
+    "failed_tests_error",
     "lease_lost",
     "maintenance_busy",
+    "model_in_use",
     "model_not_found",
+    "model_staged",
+    "not_a_revision",
     "other_case",
     "parent_not_found",
+    "step_lease_lost",
     "tag_not_found",
     "test_exists",
     "test_not_found",
@@ -40,12 +52,143 @@ __all__ = [
 ]
 
 LARGEST_BATCH = 1_000
+LEASE_EXPIRED = "The worker did not report before its lease ended."
+"""Why an attempt failed of which nobody heard again."""
 
 
 def model_not_found(reference: object) -> MGitError:
     """The error for a model that is not there."""
     return NotFoundError(
         ErrorReason.MODEL_NOT_FOUND, f"There is no model {reference}.", reference=str(reference)
+    )
+
+
+def model_staged(uid: str, why: str) -> MGitError:
+    """The error for a staged model that must stay as it is.
+
+    Args:
+        uid: Of the model.
+        why: What it is needed for, and what to do.
+    """
+    return FailedPreconditionError(
+        ErrorReason.MODEL_STAGED, f"Model @{uid} is staged and stays so: {why}.", uid=uid
+    )
+
+
+def cascade_not_found(cascade_id: str) -> MGitError:
+    """The error for a cascade that is not there."""
+    return NotFoundError(
+        ErrorReason.CASCADE_NOT_FOUND, f"There is no update {cascade_id[:80]!r}.", cascade=cascade_id[:80]
+    )
+
+
+def cascade_ended(cascade_id: str, state: str) -> MGitError:
+    """The error for a cascade that is over.
+
+    Args:
+        cascade_id: The cascade.
+        state: How it ended.
+    """
+    return ConflictError(
+        ErrorReason.CASCADE_ENDED,
+        f"Update {cascade_id} is over: it was {state}.",
+        cascade=cascade_id,
+        state=state,
+    )
+
+
+def cascade_unfinished(cascade_id: str, left: int) -> MGitError:
+    """The error for a cascade whose models cannot be published together yet.
+
+    Args:
+        cascade_id: The cascade.
+        left: How many steps are not done.
+    """
+    return ConflictError(
+        ErrorReason.CASCADE_UNFINISHED,
+        f"{left} steps of update {cascade_id} are not done; 'mgit update resume {cascade_id}' goes on, and "
+        "'--publish each' publishes those that are done.",
+        cascade=cascade_id,
+        steps=left,
+    )
+
+
+def cascade_overlap(cascade_id: str, ref: str) -> MGitError:
+    """The error for a cascade that would replace what another one replaces.
+
+    Args:
+        cascade_id: The other one.
+        ref: A model that both replace.
+    """
+    return ConflictError(
+        ErrorReason.CASCADE_OVERLAP,
+        f"Update {cascade_id} is not over and replaces {ref} too; let it end, or cancel it by "
+        f"'mgit update cancel {cascade_id}'.",
+        cascade=cascade_id,
+        model=ref,
+    )
+
+
+def step_lease_lost(lease: StepLease) -> MGitError:
+    """The error for a step that is not its holder's any more, or lacks its models."""
+    return ConflictError(
+        ErrorReason.STEP_LEASE_LOST,
+        f"Step {lease.step} of update {lease.cascade_id} is not held by attempt {lease.attempt} any more, or is "
+        "reported without its models; nothing was changed. Ask for another step.",
+        cascade=lease.cascade_id,
+        step=lease.step,
+        attempt=lease.attempt,
+    )
+
+
+def failed_tests_error(names: Sequence[str]) -> str:
+    """Why a step failed whose models did not pass their tests."""
+    return f"Tests did not pass: {', '.join(names)}."
+
+
+def not_a_revision(old: ModelSummary, new: ModelSummary) -> MGitError:
+    """The error for a model that does not follow another one by version edges."""
+    return FailedPreconditionError(
+        ErrorReason.NOT_A_REVISION,
+        f"{new.ref} does not follow {old.ref} by version edges. If it is its newer version, say so by "
+        f"'mgit link {new.ref} {old.ref} --relation revision'.",
+        old=old.ref,
+        new=new.ref,
+    )
+
+
+def check_target(commit: ModelCommit, targets: Mapping[str, StepTarget]) -> None:
+    """Refuse a model that is not what the plan of a cascade says of it.
+
+    Args:
+        commit: The model.
+        targets: Targets of the step, by uid.
+
+    Raises:
+        InvalidArgumentError: INVALID_CREATION.
+    """
+    target = targets.get(commit.uid)
+    found = (commit.name, commit.previous.uid, commit.parents)
+    if target is None or found != (target.old.name, target.old.uid, target.parents):
+        what = (
+            "is none of the step's" if target is None else "has another name, version before or other parents"
+        )
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_CREATION,
+            f"A step makes the models of its plan, each with the name, parents and version before that stand there; "
+            f"@{commit.uid} {what}.",
+            uid=commit.uid,
+        )
+
+
+def model_in_use(uid: str, cascade_id: str) -> MGitError:
+    """The error for a model that a cascade needs."""
+    return FailedPreconditionError(
+        ErrorReason.MODEL_IN_USE,
+        f"Update {cascade_id} replaces @{uid} or makes models from it; let it end, or cancel it by "
+        f"'mgit update cancel {cascade_id}'.",
+        uid=uid,
+        cascade=cascade_id,
     )
 
 

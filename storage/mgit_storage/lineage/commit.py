@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import LiteralString
 
 from mgit_core.errors import ErrorReason, FailedPreconditionError
 from mgit_core.lineage import ModelCommit, ModelState
-from mgit_storage.lineage import checks, records
+from mgit_storage.lineage import checks, creation_records, records
 from mgit_storage.lineage.cypher import commit as cypher
+from mgit_storage.lineage.cypher import creation as creation_cypher
 from mgit_storage.lineage.cypher import models as model_cypher
 from mgit_storage.lineage.records import Row
 from mgit_storage.lineage.session import AnyTransaction, run
 
-__all__ = ["commit_models"]
+__all__ = ["attach_parameters", "commit_models", "model_row"]
 
 _MOST_SAME = 100
 # What a query holds of its rows counts against the memory that the server gives a transaction.
@@ -32,7 +34,8 @@ async def commit_models(transaction: AnyTransaction, commits: Sequence[ModelComm
     numbered = await _number(transaction, commits, named)
     parents = await _create(transaction, commits, numbered)
     same = await _same_parameters(transaction, commits, numbered)
-    sets = await _attach_parameters(transaction, commits)
+    await _tie_creations(transaction, commits)
+    sets = await attach_parameters(transaction, commits, cypher.MERGE_PARAMETERS)
     return [
         {
             "model": _described(commit, numbered[commit.uid], parents[commit.uid], sets[commit.uid]),
@@ -94,7 +97,7 @@ async def _create(
     transaction: AnyTransaction, commits: Sequence[ModelCommit], numbered: dict[str, Row]
 ) -> dict[str, dict[str, str]]:
     """Make the nodes and edges; references of each model's parents by uid."""
-    rows = [_model_row(commit, numbered[commit.uid]) for commit in commits]
+    rows = [model_row(commit, numbered[commit.uid]) for commit in commits]
     made = await run(transaction, cypher.CREATE_MODELS, models=rows)
     parents = {row["uid"]: dict(row["parents"]) for row in made}
     for commit in commits:
@@ -104,7 +107,13 @@ async def _create(
     return parents
 
 
-def _model_row(commit: ModelCommit, number: Row) -> Row:
+def model_row(commit: ModelCommit, number: Row) -> Row:
+    """What the creating query makes of a model.
+
+    Args:
+        commit: The model.
+        number: Its ``properties``, and in ``previous`` the summary of what its version edge leads to, or None.
+    """
     previous = number["previous"]
     return {
         "name_lower": commit.name.lower(),
@@ -145,12 +154,26 @@ async def _same_parameters(
     return same
 
 
-async def _attach_parameters(transaction: AnyTransaction, commits: Sequence[ModelCommit]) -> dict[str, Row]:
-    """Tie models to parameter sets, and new sets to their tensors; the sets as they are kept, by uid."""
+async def _tie_creations(transaction: AnyTransaction, commits: Sequence[ModelCommit]) -> None:
+    rows = creation_records.creation_rows(commits)
+    if rows:
+        await run(transaction, creation_cypher.TIE_CREATIONS, creations=rows)
+
+
+async def attach_parameters(
+    transaction: AnyTransaction, commits: Sequence[ModelCommit], merge: LiteralString
+) -> dict[str, Row]:
+    """Tie models to parameter sets, and new sets to their tensors; the sets as they are kept, by uid.
+
+    Args:
+        transaction: In which the models were made.
+        commits: The models.
+        merge: The query that ties them: that of models, or of staged ones.
+    """
     ordered = sorted(commits, key=lambda commit: (commit.parameters.digest, commit.uid))
     rows = await run(
         transaction,
-        cypher.MERGE_PARAMETERS,
+        merge,
         sets=[
             {
                 "uid": commit.uid,
@@ -189,6 +212,7 @@ def _described(commit: ModelCommit, number: Row, parent_refs: dict[str, str], pa
             "parents": edges,
             "tags": [],
             "datasets": sorted({(dataset.name, dataset.version) for dataset in commit.datasets}),
+            "creation": creation_records.described_creation(commit.creation),
         }
     )
     return row

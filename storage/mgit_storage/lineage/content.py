@@ -54,4 +54,6 @@ class Neo4jContentQueries(ContentQueries):
             edges=row["edges"],
             tensors=row["tensors"],
             logical_bytes=row["logical_bytes"],
+            promised=row["promised"],
+            promised_bytes=row["promised_bytes"],
         )

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from mgit_core.ports.audit import GraphCheckResult, GraphChecks, GraphProblem
 from mgit_core.similarity import DIMENSIONS
+from mgit_storage.lineage.cypher import cascade_checks as cascade_cypher
 from mgit_storage.lineage.cypher import checks as cypher
 from mgit_storage.lineage.cypher import property_checks as properties
 from mgit_storage.lineage.graph_cycles import find_cycles
@@ -196,6 +197,31 @@ CHECKS = (
         name="bugs",
         description="Every bug affects something.",
         looks=(_Finder(cypher.BUGS_OF_NOTHING, "Bug {subject} affects {found}."),),
+    ),
+    _Check(
+        name="creations",
+        description="Every model was created once, and every creation function created a model.",
+        looks=(
+            _Finder(cascade_cypher.REPEATED_CREATIONS, "{subject} was created {found} times."),
+            _Finder(cascade_cypher.UNUSED_FUNCTIONS, "Creation function {subject} created {found}."),
+        ),
+    ),
+    _Check(
+        name="staged-models",
+        description="Every staged model has one parameter set, was made by one step at most, and is not published.",
+        looks=(
+            _Finder(cascade_cypher.STAGED_OFF, "Staged model {subject} has {found}."),
+            _Finder(cascade_cypher.PUBLISHED_TWICE, "Staged model {subject} was published as {found} too."),
+        ),
+    ),
+    _Check(
+        name="cascades",
+        description="Every update counts its steps rightly, and holds models as long as it is not over.",
+        looks=(
+            _Finder(cascade_cypher.COUNTS_OFF, "Update {subject} counts otherwise; there are {found}."),
+            _Finder(cascade_cypher.OPEN_OFF, "Update {subject} has state {found}, and is marked otherwise."),
+            _Finder(cascade_cypher.HELD_IN_VAIN, "Update {subject} is over and holds {found}."),
+        ),
     ),
     _Check(
         name="store",

@@ -16,10 +16,19 @@ from mgit_core.model_tests import (
     judge_value,
     measurement_digest,
 )
+from mgit_core.ports.exchange import KeptResult
 from mgit_storage.lineage import records
 from mgit_storage.lineage.records import Row
 
-__all__ = ["key_row", "model_test_from_row", "model_test_properties", "result_from_row", "result_row"]
+__all__ = [
+    "kept_result_from_row",
+    "kept_result_row",
+    "key_row",
+    "model_test_from_row",
+    "model_test_properties",
+    "result_from_row",
+    "result_row",
+]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -109,6 +118,18 @@ def result_row(result: ModelTestResult) -> Row:
         "seconds": float(result.seconds),
     }
     return {"test_uid": test_uid, "model_uid": result.model_uid, "properties": properties}
+
+
+def kept_result_row(kept: KeptResult) -> Row:
+    """A result of another store, with the ends of its edges."""
+    row = result_row(kept.result)
+    properties = {**row["properties"], "measurement": kept.measurement.hex()}
+    return {**row, "properties": properties}
+
+
+def kept_result_from_row(row: Row) -> KeptResult:
+    """A result with what its test measured then."""
+    return KeptResult(result=result_from_row(row), measurement=bytes.fromhex(row["measurement"]))
 
 
 def result_from_row(row: Row) -> ModelTestResult:

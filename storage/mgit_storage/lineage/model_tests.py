@@ -11,6 +11,7 @@ from mgit_core.ports.paging import Page
 from mgit_storage.lineage import checks, model_test_records, records
 from mgit_storage.lineage.cypher import model_tests as cypher
 from mgit_storage.lineage.cypher import models as model_cypher
+from mgit_storage.lineage.cypher import staging as staging_cypher
 from mgit_storage.lineage.records import Row
 from mgit_storage.lineage.session import Answer, GraphSession, Transaction, run
 
@@ -65,7 +66,11 @@ class Neo4jModelTests(ModelTests):
     async def applicable(self, model_uids: Sequence[str]) -> list[ApplicableTests]:
         uids = list(dict.fromkeys(model_uids))
         models = _by_uid(await self._session.rows(cypher.MODELS_TO_TEST, uids=uids), uids)
-        present = [row for row in models.values() if row["model"]["state"] == ModelState.PRESENT]
+        present = [
+            row
+            for row in models.values()
+            if row["model"]["state"] != ModelState.REMOVED and not row["is_promised"]
+        ]
         wanted = await self._tests_of(present)
         tests = await self._find({uid for each in wanted.values() for uid in each})
         return [
@@ -152,6 +157,7 @@ async def _take_name(transaction: Transaction, test: ModelTest) -> ModelTest | N
 async def _record(transaction: Transaction, results: Sequence[ModelTestResult]) -> list[Row]:
     uids = sorted({result.model_uid for result in results})
     await run(transaction, cypher.LOCK_NAMES_OF, uids=uids)
+    await run(transaction, staging_cypher.LOCK_STAGED, uids=uids)
     models = await _present(transaction, uids)
     for result in results:
         checks.check_tested_parameters(result, models[result.model_uid]["parameters_digest"])

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from mgit_core.lineage import CommittedModel, Model, ModelCommit, ModelState, RequestKey
 from mgit_core.names import Reference
 from mgit_core.ports.graph import Models, Page
-from mgit_storage.lineage import checks, records
+from mgit_storage.lineage import checks, creation_records, records
+from mgit_storage.lineage.cascade_steps import check_not_in_use
 from mgit_storage.lineage.commit import commit_models
+from mgit_storage.lineage.cypher import creation as creation_cypher
 from mgit_storage.lineage.cypher import models as cypher
 from mgit_storage.lineage.records import Row
 from mgit_storage.lineage.session import Answer, GraphSession, Transaction, run
@@ -81,6 +83,12 @@ class Neo4jModels(Models):
             await self._check_name_used(name)
         return [records.model_from_row(row) for row in rows]
 
+    async def list_created_together(self, group: str, page: Page) -> list[Model]:
+        rows = await self._session.rows(
+            cypher.LIST_CREATED_TOGETHER, group=group, after=page.after or "", size=page.size
+        )
+        return [records.model_from_row(row) for row in rows]
+
     async def remove(self, uid: str, request: RequestKey | None = None) -> Model:
         async def unit(transaction: Transaction) -> Answer:
             return {"model": await _remove(transaction, uid)}
@@ -122,9 +130,13 @@ async def _remove(transaction: Transaction, uid: str) -> Row:
     before: Row = records.plain(rows[0])
     if before["model"]["state"] == ModelState.REMOVED:
         return before
+    await check_not_in_use(transaction, uid)
     touched = await run(transaction, cypher.IS_TOUCHED, uid=uid)
     await run(transaction, cypher.DELETE_TAGS_OF, uid=uid)
     query = cypher.MARK_REMOVED if touched[0]["is_touched"] else cypher.DELETE_MODEL
     await run(transaction, query, uid=uid)
     await run(transaction, cypher.DELETE_UNUSED_PARAMETERS, digest=before["parameters"]["digest"])
+    keys = creation_records.function_keys([before])
+    if keys:
+        await run(transaction, creation_cypher.DELETE_UNUSED_FUNCTION, keys=keys)
     return before

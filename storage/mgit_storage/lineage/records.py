@@ -20,16 +20,19 @@ from mgit_core.lineage import (
     ModelSummary,
     ParameterSet,
     ParentLink,
+    Promise,
     ProvenanceEdge,
     Relation,
 )
 from mgit_core.loss import LossRecord
+from mgit_storage.lineage.creation_records import creation_from_row
 
 __all__ = [
     "Row",
     "edge_from_row",
     "edge_properties",
     "edge_type",
+    "kept_edge_properties",
     "metadata_of",
     "model_from_row",
     "model_properties",
@@ -124,6 +127,17 @@ def edge_properties(link: ParentLink, position: int, created_at: datetime) -> Ro
     }
 
 
+def kept_edge_properties(edge: ProvenanceEdge) -> Row:
+    """The properties of a provenance edge of another store."""
+    return {
+        "position": edge.position,
+        "weight": edge.weight,
+        "origin": edge.origin.value,
+        "confidence": edge.confidence,
+        "created_at": edge.created_at,
+    }
+
+
 def model_properties(commit: ModelCommit, version: int) -> Row:
     """The properties of a new model."""
     return {
@@ -136,6 +150,8 @@ def model_properties(commit: ModelCommit, version: int) -> Row:
         "files_key": commit.files_key,
         "files_bytes": commit.files_bytes,
         "loss": None if commit.loss is None else commit.loss.to_json(),
+        "layer_graph": None if commit.layer_graph is None else commit.layer_graph.hex(),
+        "layer_graph_key": commit.layer_graph_key,
         **{_METADATA + key: value for key, value in commit.metadata.items()},
     }
 
@@ -144,7 +160,9 @@ def parameter_properties(parameters: ParameterSet) -> Row:
     """The properties of a new parameter set, its digest apart."""
     return {
         "manifest_key": parameters.manifest_key,
-        "state": "present",
+        "state": "present" if parameters.promised_by is None else "promised",
+        "promised_by": None if parameters.promised_by is None else parameters.promised_by.store_id,
+        "promised_remote": None if parameters.promised_by is None else parameters.promised_by.remote,
         "size_bytes": parameters.size_bytes,
         "tensor_count": parameters.tensor_count,
     }
@@ -189,6 +207,9 @@ def model_from_row(row: Row) -> Model:
         tags=tuple(row["tags"]),
         datasets=tuple(Dataset(name=name, version=version) for name, version in row["datasets"]),
         loss=None if model.get("loss") is None else LossRecord.from_json(model["loss"]),
+        layer_graph=None if model.get("layer_graph") is None else bytes.fromhex(model["layer_graph"]),
+        layer_graph_key=model.get("layer_graph_key"),
+        creation=creation_from_row(row.get("creation")),
     )
 
 
@@ -205,4 +226,10 @@ def parameter_set_from_row(row: Row) -> ParameterSet:
         manifest_key=row["manifest_key"],
         size_bytes=row["size_bytes"],
         tensor_count=row["tensor_count"],
+        promised_by=_promise_of(row),
     )
+
+
+def _promise_of(row: Row) -> Promise | None:
+    store_id = row.get("promised_by")
+    return None if store_id is None else Promise(store_id=store_id, remote=row.get("promised_remote") or "")

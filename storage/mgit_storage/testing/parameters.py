@@ -7,6 +7,8 @@ import pytest
 from mgit_core.digest import Digest, DigestAlgorithm, digest_of
 from mgit_core.errors import ConflictError, CorruptError, ErrorReason, InvalidArgumentError, NotFoundError
 from mgit_core.files import FileEntry, FileKind, FileList
+from mgit_core.layers.document import layer_graph_digest
+from mgit_core.layers.graph import Layer, LayerGraph, LayerGraphSource
 from mgit_core.manifest import Manifest, make_parameter
 from mgit_core.ports.chunks import ParameterStore
 from mgit_core.similarity import TENSOR_SKETCH_BYTES
@@ -14,7 +16,7 @@ from mgit_core.tensor import TensorSpec
 from mgit_storage.testing.maintenance import held, lost_after
 from mgit_storage.testing.raw import RawObjects, flip_bit
 
-__all__ = ["ParameterStoreConformance", "make_file_list", "make_manifest"]
+__all__ = ["ParameterStoreConformance", "make_file_list", "make_layer_graph", "make_manifest"]
 
 
 def _digest(text: str) -> Digest:
@@ -44,6 +46,16 @@ def make_file_list(paths: tuple[str, ...] = ("config.json", "model.safetensors")
     )
 
 
+def make_layer_graph(names: tuple[str, ...] = ("b", "a")) -> LayerGraph:
+    """A layer graph of small layers, one for each parameter."""
+    layers = tuple(
+        Layer(path=f"at.{name}", kind="Linear", attributes={"in_features": 3}, parameters=(name,))
+        for name in names
+    )
+    edges = tuple((at, at + 1) for at in range(len(layers) - 1))
+    return LayerGraph(layers=layers, edges=edges, source=LayerGraphSource.EXPORT)
+
+
 class ParameterStoreConformance:
     """The laws of parameter stores.
 
@@ -61,6 +73,26 @@ class ParameterStoreConformance:
         assert parameters.read_file_list(key) == make_file_list()
         assert other.read_file_list(key) == make_file_list()
 
+    def test_a_layer_graph_reads_back(self, parameters: ParameterStore, other: ParameterStore) -> None:
+        key = parameters.write_layer_graph(make_layer_graph())
+        assert parameters.read_layer_graph(key) == make_layer_graph()
+        assert other.read_layer_graph(key) == make_layer_graph()
+        digest = layer_graph_digest(DigestAlgorithm.BLAKE3, make_layer_graph())
+        assert key.split("/")[:2] == ["layers", digest.hex()]
+
+    def test_a_damaged_layer_graph_is_reported(
+        self, parameters: ParameterStore, other: ParameterStore, raw: RawObjects
+    ) -> None:
+        key = parameters.write_layer_graph(make_layer_graph())
+        for at in range(len(raw.read(key))):
+            flip_bit(raw, key, at)
+            with pytest.raises(CorruptError, match=key):
+                other.read_layer_graph(key)
+            flip_bit(raw, key, at)
+        raw.remove(key)
+        with pytest.raises(NotFoundError, match=key):
+            other.read_layer_graph(key)
+
     def test_each_write_makes_an_object_of_its_own(self, parameters: ParameterStore, raw: RawObjects) -> None:
         keys = {parameters.write_manifest(make_manifest()) for _ in range(3)}
         assert keys == {key for key in raw.list() if key.startswith("manifests/")}
@@ -75,11 +107,15 @@ class ParameterStoreConformance:
     def test_a_key_of_the_other_kind_is_not_found(self, parameters: ParameterStore) -> None:
         manifest_key = parameters.write_manifest(make_manifest())
         files_key = parameters.write_file_list(make_file_list())
+        layers_key = parameters.write_layer_graph(make_layer_graph())
         parameters.read_manifest(manifest_key)
         with pytest.raises(NotFoundError):
             parameters.read_file_list(manifest_key)
         with pytest.raises(NotFoundError):
-            parameters.read_manifest(files_key)
+            parameters.read_layer_graph(manifest_key)
+        for key in (files_key, layers_key):
+            with pytest.raises(NotFoundError):
+                parameters.read_manifest(key)
 
     def test_a_missing_manifest_is_named(self, parameters: ParameterStore) -> None:
         key = f"manifests/{'0' * 64}/{'0' * 32}"
@@ -123,14 +159,20 @@ class ParameterStoreConformance:
     def test_documents_are_listed_by_key(self, parameters: ParameterStore, raw: RawObjects) -> None:
         keys = [parameters.write_manifest(make_manifest((name,))) for name in ("a", "b", "b")]
         keys.append(parameters.write_file_list(make_file_list()))
+        keys.append(parameters.write_layer_graph(make_layer_graph()))
         found = parameters.maintenance.documents()
         assert [document.key for document in found] == sorted(keys)
         assert [document.size_bytes for document in found] == [len(raw.read(key)) for key in sorted(keys)]
         assert all(0 <= document.age_s < 600 for document in found)
 
     def test_maintenance_reads_the_object_itself(self, parameters: ParameterStore, raw: RawObjects) -> None:
-        keys = parameters.write_manifest(make_manifest()), parameters.write_file_list(make_file_list())
-        assert [*map(parameters.maintenance.read, keys)] == [make_manifest(), make_file_list()]
+        documents = [make_manifest(), make_file_list(), make_layer_graph()]
+        keys = [
+            parameters.write_manifest(make_manifest()),
+            parameters.write_file_list(make_file_list()),
+            parameters.write_layer_graph(make_layer_graph()),
+        ]
+        assert [*map(parameters.maintenance.read, keys)] == documents
         assert parameters.read_manifest(keys[0]) == make_manifest()
         flip_bit(raw, keys[0], -1)
         with pytest.raises(CorruptError, match=keys[0]):
@@ -190,7 +232,9 @@ class ParameterStoreConformance:
         before = parameters.usage()
         manifest_key = parameters.write_manifest(make_manifest())
         files_key = parameters.write_file_list(make_file_list())
+        layers_key = parameters.write_layer_graph(make_layer_graph())
         usage = parameters.usage()
         assert usage.manifest_bytes - before.manifest_bytes == len(raw.read(manifest_key))
-        assert usage.other_bytes - before.other_bytes >= len(raw.read(files_key))
+        others = len(raw.read(files_key)) + len(raw.read(layers_key))
+        assert usage.other_bytes - before.other_bytes >= others
         assert (usage.pack_bytes, usage.index_bytes, usage.chunk_count) == (0, 0, 0)

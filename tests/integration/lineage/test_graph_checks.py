@@ -12,9 +12,11 @@ from mgit_core.lineage import Dataset, EdgeOrigin, ParentLink, Relation
 from mgit_core.ports.audit import GraphCheckResult
 from mgit_core.ports.graph import Lineage
 from mgit_core.similarity import DIMENSIONS
+from mgit_storage.lineage.cypher import cascade_checks
 from mgit_storage.lineage.cypher import checks as cypher
 from mgit_storage.lineage.cypher.property_checks import EDGE_PROPERTIES, NODE_PROPERTIES
-from mgit_storage.testing.values import make_bug, make_commit, make_model_test, make_result
+from mgit_storage.testing.lineage.cascade_moves import start_and_stage
+from mgit_storage.testing.values import make_bug, make_commit, make_creation, make_model_test, make_result
 
 pytestmark = [pytest.mark.neo4j, pytest.mark.slow]
 
@@ -29,6 +31,7 @@ ONCE_OVER = (
         cypher.DANGLING_TAGS,
     ),
     *(cypher.MISPLACED_TESTS, cypher.MISPLACED_RESULTS, cypher.BUGS_OF_NOTHING, cypher.STORES),
+    *(getattr(cascade_checks, name) for name in cascade_checks.__all__),
 )
 
 
@@ -136,6 +139,24 @@ FAULTS = (
     Fault("model-tests", "MATCH (:Test)-[e:APPLIES_TO]->() DELETE e", "0 models"),
     Fault("model-tests", "MATCH (:TestResult)-[e:ON]->() DELETE e", "0 models"),
     Fault("bugs", "MATCH (b:Bug)-[e:AFFECTS]->() SET b.every_version_of = [] DELETE e", "affects nothing"),
+    Fault("node-properties", "MATCH (m:StagedModel) SET m.version = 3", "StagedModel"),
+    Fault("node-properties", "MATCH (c:Cascade) SET c.is_open = 'yes'", "is_open"),
+    Fault(
+        "cascades", "MATCH (c:Cascade) SET c.state = 'published'", "state published, and is marked otherwise"
+    ),
+    Fault("node-properties", "MATCH (s:CascadeStep) REMOVE s.waits_for", "waits_for"),
+    Fault("creations", "MATCH (m:Model)-[e:CREATED_BY]->() DELETE e", "created no model"),
+    Fault("creations", "MATCH (m:Model)-[:CREATED_BY]->(f) CREATE (m)-[:CREATED_BY]->(f)", "created 2 times"),
+    Fault("staged-models", "MATCH (:StagedModel)-[e:HAS_PARAMETERS]->() DELETE e", "0 parameter sets"),
+    Fault(
+        "staged-models",
+        "MATCH (s:StagedModel), (m:Model {name: 'base'}) SET s.uid = m.uid",
+        "was published as base@1 too",
+    ),
+    Fault("cascades", "MATCH (c:Cascade) SET c.open_steps = 7", "1 steps, 0 done and 1 open"),
+    Fault(
+        "cascades", "MATCH (c:Cascade) SET c.state = 'cancelled' REMOVE c.is_open", "is over and holds made@1"
+    ),
     Fault("store", "MATCH (s:Store) DELETE s", "0 stores"),
 )
 
@@ -169,6 +190,15 @@ async def plant_family(lineage: Lineage) -> None:
     await lineage.bugs.report(bug)
     await lineage.bugs.fix(bug.id, child.uid)
     await lineage.models.remove(held.uid)
+    await plant_cascade(lineage)
+
+
+async def plant_cascade(lineage: Lineage) -> None:
+    """A model that can be made anew, a cascade that does so, and what its step staged."""
+    old = (await lineage.models.commit(make_commit("root"))).model
+    made = replace(make_commit("made", ParentLink(parent_uid=old.uid)), creation=make_creation())
+    await lineage.models.commit(made)
+    await start_and_stage(lineage, old, (await lineage.models.commit(make_commit("root"))).model)
 
 
 async def examine(lineage: Lineage, max_problems: int = 100) -> dict[str, GraphCheckResult]:

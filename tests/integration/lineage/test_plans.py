@@ -16,8 +16,12 @@ from mgit_core.similarity import DIMENSIONS
 from mgit_storage.lineage import open_neo4j
 from mgit_storage.lineage.cypher import (
     bugs,
+    cascade_plans,
+    cascades,
     commit,
     content,
+    creation,
+    exchange,
     facts,
     graph,
     leases,
@@ -25,13 +29,18 @@ from mgit_storage.lineage.cypher import (
     models,
     schema,
     sketches,
+    staging,
 )
 
 PRUNING = "VarLengthExpand(Pruning,BFS,All)"
 SCANS = {"AllNodesScan", "NodeByLabelScan", "DirectedAllRelationshipsScan"}
 # Whole counts have no key to look up; their comments say so.
 WITHOUT_INDEX = {"COUNTS", "COUNT_NODES", "MIGRATION_LEVEL", "SERVER", "FIRST_CONSTRAINT", "NEAREST_SKETCHES"}
-WITHOUT_INDEX |= {"CREATE_BUG"}
+WITHOUT_INDEX |= {"CREATE_BUG", "CREATE_CASCADE"}
+WITHOUT_INDEX |= {"BUGS_OF_DATASETS"}
+# Expressions that are parts of queries.
+WITHOUT_INDEX |= {"CREATION", "LISTED_CREATION"}
+STEP_WALKS = ("BLOCK_BEHIND", "VERSION_PATH")
 BUG_WALKS = {
     "IS_REACHED": bugs.IS_REACHED,
     "NEWER_VERSIONS": bugs.NEWER_VERSIONS,
@@ -41,11 +50,19 @@ BUG_WALKS = {
 }
 
 PARAMETERS: dict[str, object] = {
+    **dict.fromkeys(("old_uid", "new_uid", "cascade_id"), "u"),
+    "groups": ["a"],
+    "now": 10,
+    "changes": {"state": "waiting"},
+    "steps": [{"cascade_id": "c", "number": 0}],
+    "ties": [{"number": 1, "needs": [0], "replaces": ["u"], "takes": ["u"]}],
+    "replaced": [{"uid": "u", "name": "n", "last_version": 1}],
+    "creations": [{"uid": "u", "key": "k", "function": {}, "call": {}}],
     **dict.fromkeys(("uid", "child_uid", "parent_uid", "newer_uid", "older_uid", "from_uid", "to_uid"), "u"),
     **dict.fromkeys(("name", "name_lower", "tag", "digest", "after", "prefix", "below", "type"), "t"),
     **dict.fromkeys(("after_uid", "after_name", "id", "arguments_digest", "answer", "store_id"), "t"),
     **dict.fromkeys(("size", "limit", "depth", "version", "before", "number"), 10),
-    **dict.fromkeys(("holder", "work", "condemned"), "t"),
+    **dict.fromkeys(("holder", "work", "condemned", "group"), "t"),
     "seconds": 60.0,
     "vector": [1.0] * DIMENSIONS,
     "uids": ["a", "b"],
@@ -65,6 +82,10 @@ PARAMETERS: dict[str, object] = {
             "links": [{"parent_uid": "p", "relation": "CAST_FROM", "properties": {}}],
         }
     ],
+    "ids": ["b"],
+    "links": [{"child_uid": "c", "parent_uid": "p", "relation": "CAST_FROM", "properties": {}}],
+    "revisions": [{"newer_uid": "n", "older_uid": "o"}],
+    "tags": [{"name": "n", "tag": "t", "uid": "u"}],
     "sets": [{"uid": "u", "digest": "d", "properties": {}}],
     "tensors": [{"parameters": "d", "digest": "t", "name": "n", "position": 0}],
     **dict.fromkeys(("test_uid", "model_uid"), "u"),
@@ -136,14 +157,17 @@ def _others() -> dict[str, str]:
 
     found = {
         name: text
-        for module in (models, commit, graph, content, facts, bugs, schema, leases, sketches, model_tests)
+        for module in (
+            *(models, commit, graph, content, facts, bugs, schema, leases, sketches, model_tests),
+            *(creation, staging, cascades, cascade_plans, exchange),
+        )
         for name, text in texts(module).items()
     }
     found |= {f"LIST_RESULTS-{form}": text for form, text in model_tests.LIST_RESULTS.items()}
     return {
         name: text
         for name, text in found.items()
-        if isinstance(text, str) and name not in ("TYPES", "REACHES", *BUG_WALKS)
+        if isinstance(text, str) and name not in ("TYPES", "REACHES", *BUG_WALKS, *STEP_WALKS)
     }
 
 
@@ -169,6 +193,7 @@ def test_a_query_begins_at_an_index(plans: Plans, query: str) -> None:
     [
         *("FIND_LATEST", "LIST_VERSIONS", "LIST_LATEST", "ALL_UIDS", "PARAMETER_SETS", "DUPLICATES"),
         *("LACKING_SKETCHES", "LIST_TESTS", "LIST_RESULTS-all", "LIST_BUGS", "FIND_BUGS"),
+        *("LIST_STAGED", "LIST_CASCADES", "NEXT_STEP"),
     ],
 )
 def test_a_list_comes_in_the_order_of_its_index(plans: Plans, query: str) -> None:
@@ -176,6 +201,20 @@ def test_a_list_comes_in_the_order_of_its_index(plans: Plans, query: str) -> Non
     operators = plans.operators(_others()[query], **PARAMETERS)
     cut = len(operators) - 1 - operators[::-1].index("Limit")
     assert not {"Sort", "Top", "PartialTop"}.intersection(operators[cut:]), operators
+
+
+def test_a_failed_step_blocks_each_step_behind_it_once(plans: Plans) -> None:
+    operators = plans.operators(cascades.BLOCK_BEHIND, **PARAMETERS)
+    assert PRUNING in operators
+    assert not {name for name in operators if "Repeat" in name or name == "VarLengthExpand(All)"}
+    assert not SCANS.intersection(operators)
+
+
+def test_a_way_between_versions_is_the_shortest(plans: Plans) -> None:
+    """It meets each model once, whatever edges a person drew."""
+    operators = plans.operators(cascade_plans.VERSION_PATH, **PARAMETERS)
+    assert {"ShortestPath", "StatefulShortestPath(Into)"}.intersection(operators), operators
+    assert not SCANS.intersection(operators)
 
 
 def test_near_vectors_come_from_the_vector_index(plans: Plans) -> None:

@@ -22,7 +22,9 @@ from tests.parameter_calls import (
 )
 
 from mgit_core.digest import digest_of
+from mgit_core.layers.document import pack_layer_graph
 from mgit_proto.v1 import lineage_pb2, parameters_pb2, types_pb2
+from mgit_storage.testing.parameters import make_layer_graph
 
 pytestmark = pytest.mark.neo4j
 
@@ -52,6 +54,10 @@ def parent(**fields: Any) -> Change:
     return lambda model: model.header.parents.add(**fields)
 
 
+def layers(document: bytes) -> Change:
+    return lambda model: setattr(model.header, "layer_graph", document)
+
+
 def file(**fields: Any) -> Change:
     fields = {"path": "x", "kind": types_pb2.FILE_KIND_OPAQUE, **fields}
     return lambda model: model.files.append(types_pb2.File(**fields))
@@ -77,6 +83,12 @@ BAD_DRAFTS: dict[str, tuple[str, Change]] = {
         lambda model: model.header.datasets.add(name="d", version="\n"),
     ),
     "source format": ("INVALID_ARGUMENT", lambda model: setattr(model.header, "source_format", "gguf")),
+    "layer graph that is no document": ("INVALID_LAYER_GRAPH", layers(b"layers")),
+    "layer graph that is too long": ("INVALID_LAYER_GRAPH", layers(bytes(600_000))),
+    "layer graph of another model": (
+        "INVALID_LAYER_GRAPH",
+        layers(pack_layer_graph(make_layer_graph(("a", "other")))),
+    ),
     "tie of one": ("INVALID_NAME", lambda model: model.header.ties.add(names=["a", "a"])),
     "tie of nobody": ("INVALID_NAME", lambda model: model.header.ties.add(names=["a", "z"])),
     "metadata key": ("INVALID_METADATA", lambda model: model.header.metadata["1 a"].CopyFrom(TEXT)),

@@ -37,7 +37,16 @@ pytestmark = [pytest.mark.neo4j, pytest.mark.slow]
 
 SERVICES = [
     f"mgit.v1.{name}Service"
-    for name in ("Lineage", "Parameter", "Maintenance", "Compare", "ModelTest", "Audit")
+    for name in (
+        "Lineage",
+        "Parameter",
+        "Maintenance",
+        "Compare",
+        "ModelTest",
+        "Audit",
+        "Cascade",
+        "Exchange",
+    )
 ]
 TOKEN = "correct horse"  # noqa: S105 - of these tests
 
@@ -114,7 +123,7 @@ class TestStart:
 
 class TestServing:
     def test_each_service_is_serving(self, service: RunningService) -> None:
-        assert [service.health(name) for name in ("", *SERVICES)] == [SERVING] * 7
+        assert [service.health(name) for name in ("", *SERVICES)] == [SERVING] * 9
 
     def test_status_tells_versions_and_the_store(self, service: RunningService) -> None:
         status = service.status()

@@ -24,6 +24,7 @@ from mgit_core.lineage import (
 from mgit_core.ports.graph import DuplicateGroup, RelatedModel, TensorUse
 from mgit_proto.v1 import lineage_pb2, types_pb2
 from mgit_service.servicers import convert
+from mgit_service.servicers.metadata import metadata_message, metadata_value
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -88,15 +89,15 @@ def test_a_moment_comes_back_to_the_microsecond(moment: datetime) -> None:
 
 @given(METADATA)
 def test_metadata_come_back_with_their_types(metadata: dict[str, MetadataValue]) -> None:
-    messages = {key: convert.metadata_message(value) for key, value in metadata.items()}
-    values = convert.metadata_value(messages)
+    messages = {key: metadata_message(value) for key, value in metadata.items()}
+    values = metadata_value(messages)
     assert values == metadata
     assert [type(value) for value in values.values()] == [type(value) for value in metadata.values()]
 
 
 def test_metadata_without_a_value_are_refused() -> None:
     with pytest.raises(InvalidArgumentError) as caught:
-        convert.metadata_value({"key": types_pb2.MetadataValue()})
+        metadata_value({"key": types_pb2.MetadataValue()})
     assert caught.value.reason is ErrorReason.INVALID_METADATA
 
 
@@ -139,7 +140,7 @@ def test_a_model_says_all_that_the_graph_knows(
     assert read_summary(message.summary) == summary
     assert [(read_edge(edge), edge.parent_ref) for edge in message.parents] == parents
     assert (read_summary(message.previous) if message.HasField("previous") else None) == previous
-    assert convert.metadata_value(message.metadata) == metadata
+    assert metadata_value(message.metadata) == metadata
     assert (message.type, list(message.tags)) == ("classifier", ["a", "b"])
     assert (message.parameters_digest, message.size_bytes, message.tensor_count) == (b"p" * 32, 2**40, 3)
     assert (message.files_digest, message.files_bytes) == (b"f" * 32, 7)

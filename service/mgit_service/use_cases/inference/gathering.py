@@ -43,7 +43,7 @@ async def find_candidates(
 ) -> list[Model]:
     """Present models that may be relatives of ``model``, the likely first; 40 at most.
 
-    One model for each parameter set, except that models with the parameters of ``model`` itself all come.
+    Those of which chunks are in another store are left out. One model for each parameter set, except that models with the parameters of ``model`` itself all come.
 
     Args:
         backend: Store and graph.
@@ -62,7 +62,7 @@ async def find_candidates(
         if uid == model.uid or uid in found:
             continue
         candidate = await _present(backend, uid)
-        if candidate is None or candidate.parameters is None:
+        if candidate is None or candidate.parameters is None or not candidate.parameters.is_whole:
             continue
         if not any_time and not is_before(candidate, model):
             continue

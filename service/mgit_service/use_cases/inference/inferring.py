@@ -19,6 +19,7 @@ from mgit_service.use_cases.backend import Backend, in_thread
 from mgit_service.use_cases.inference.adapters import place_adapter
 from mgit_service.use_cases.inference.gathering import find_candidates, is_before
 from mgit_service.use_cases.inference.sampling import BlockReader
+from mgit_service.use_cases.promises import check_whole
 from mgit_service.use_cases.references import find_model
 from mgit_service.use_cases.transfer.reading import read_content
 
@@ -92,10 +93,11 @@ async def infer_parents(backend: Backend, reference: str, job: InferenceJob) -> 
 
     Raises:
         NotFoundError: MODEL_NOT_FOUND or TAG_NOT_FOUND.
-        FailedPreconditionError: MODEL_REMOVED.
+        FailedPreconditionError: MODEL_REMOVED or PARAMETERS_PROMISED.
         CorruptError: MANIFEST_CORRUPT or CHUNK_CORRUPT, for the model itself; relatives are passed over.
     """
     content = await read_content(backend, reference)
+    check_whole(content.model)
     model, manifest = content.model, content.manifest
     adapter = await place_adapter(backend, model, manifest)
     if adapter is not None:
@@ -166,6 +168,8 @@ async def _has_parents(backend: Backend, model: Model) -> bool:
 async def _infer_or_note(backend: Backend, model: Model, job: InferenceJob) -> Inference:
     if model.parameters is None:
         return Inference(model=model, claims=(), note="It was removed.")
+    if not model.parameters.is_whole:
+        return Inference(model=model, claims=(), note="Its parameters are in another store.")
     try:
         return await infer_parents(backend, f"@{model.uid}", job)
     except (NotFoundError, CorruptError) as error:

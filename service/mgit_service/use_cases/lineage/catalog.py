@@ -11,6 +11,7 @@ from mgit_service.use_cases.references import NO_UID, change_resolved, resolve_u
 
 __all__ = [
     "delete_tag",
+    "list_created_together",
     "list_models",
     "list_tags",
     "list_versions",
@@ -42,6 +43,19 @@ async def list_versions(lineage: Lineage, name: str, page: Page) -> list[Model]:
         InvalidArgumentError: INVALID_NAME.
     """
     return await lineage.models.list_versions(check_model_name(name), page)
+
+
+async def list_created_together(lineage: Lineage, group: str, page: Page) -> list[Model]:
+    """The models that one call of a creation function made, by member, removed ones too.
+
+    Raises:
+        InvalidArgumentError: INVALID_CREATION, for an empty group: models that were made alone have none in common.
+    """
+    if not group:
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_CREATION, "Models that were made together have a group; found an empty one."
+        )
+    return await lineage.models.list_created_together(group, page)
 
 
 async def remove_model(lineage: Lineage, reference: str, request: RequestKey | None) -> Model:

@@ -1,4 +1,4 @@
-"""What present models need: their documents, the chunks that these name, and the bases of all of those.
+"""What present and staged models need: their documents, the chunks that these name, and the bases of all of those.
 
 Cost follows the manifests of present models and the index. A marking can be continued: it reads only what it has
 not read before, and what it has marked stays marked.
@@ -6,6 +6,7 @@ not read before, and what it has marked stays marked.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,15 +16,17 @@ from mgit_core.chunking import file_chunk_sizes
 from mgit_core.digest import Digest
 from mgit_core.errors import CorruptError, ErrorReason, NotFoundError
 from mgit_core.files import FileList
+from mgit_core.lineage import Model
 from mgit_core.manifest import Manifest
 from mgit_core.ports.chunks import ParameterStore
 from mgit_core.ports.graph import Page
+from mgit_core.ports.maintenance import Document
 from mgit_service.use_cases.backend import Backend, in_thread
 from mgit_service.use_cases.maintenance.copies import CopyTable, CopyView, bases_of
 from mgit_service.use_cases.maintenance.digests import DigestArray, DigestGatherer, DigestSet
 from mgit_service.use_cases.maintenance.reporting import Teller
 
-__all__ = ["LiveDocument", "Marking", "chunk_sizes_of", "live_documents"]
+__all__ = ["DocumentKind", "LiveDocument", "Marking", "chunk_sizes_of", "live_documents"]
 
 _PAGE_SIZE = 1_000
 # So many documents are read in one go; between two of them a cancelled call ends.
@@ -32,47 +35,66 @@ _COPIES_AT_ONCE = 1 << 16
 _MOST_MODELS = 10
 
 
+class DocumentKind(enum.StrEnum):
+    """What a document is."""
+
+    MANIFEST = "manifest"
+    FILE_LIST = "file list"
+    LAYER_GRAPH = "layer graph"
+
+
 @dataclass(slots=True)
 class LiveDocument:
-    """A manifest or file list that present models need.
+    """A document that present or staged models need.
 
     Attributes:
         key: Its object key.
-        is_manifest: Else it is a file list.
+        kind: What it is.
+        is_promised: Whether chunks that it names may be in another store.
         models: References of the first 10 models that need it.
     """
 
     key: str
-    is_manifest: bool
+    kind: DocumentKind
+    is_promised: bool = False
     models: list[str] = field(default_factory=list)
 
 
 async def live_documents(backend: Backend) -> dict[str, LiveDocument]:
-    """The documents of all present models by key. Memory: some 400 bytes each."""
+    """The documents of all present and staged models by key. Memory: some 400 bytes each."""
     found: dict[str, LiveDocument] = {}
-    after: str | None = None
-    while True:
-        page = await backend.lineage.content.parameter_sets(Page(size=_PAGE_SIZE, after=after))
-        for model in page:
-            keys = [(model.files_key, False)]
-            if model.parameters is not None:
-                keys.append((model.parameters.manifest_key, True))
-            for key, is_manifest in keys:
-                if key is not None:
-                    document = found.setdefault(key, LiveDocument(key, is_manifest))
-                    if len(document.models) < _MOST_MODELS:
-                        document.models.append(model.ref)
-        if len(page) < _PAGE_SIZE:
-            return found
-        after = page[-1].uid
+    # Staged ones first: one that is published meanwhile has a uid from before, and would be in neither list.
+    for list_page in (backend.lineage.staging.list_page, backend.lineage.content.parameter_sets):
+        page = await list_page(Page(size=_PAGE_SIZE))
+        while page:
+            for model in page:
+                _add_documents(found, model)
+            page = await list_page(Page(size=_PAGE_SIZE, after=page[-1].uid))
+    return found
 
 
-def chunk_sizes_of(document: Manifest | FileList) -> Iterator[tuple[Digest, int]]:
-    """Every chunk that a document names, with the bytes that it must have, in order."""
+def _add_documents(found: dict[str, LiveDocument], model: Model) -> None:
+    """Add what a model is made of."""
+    keys = {
+        DocumentKind.FILE_LIST: model.files_key,
+        DocumentKind.MANIFEST: None if model.parameters is None else model.parameters.manifest_key,
+        DocumentKind.LAYER_GRAPH: model.layer_graph_key,
+    }
+    is_promised = model.parameters is not None and not model.parameters.is_whole
+    for kind, key in keys.items():
+        if key is not None:
+            may_lack = is_promised and kind is DocumentKind.MANIFEST
+            document = found.setdefault(key, LiveDocument(key, kind, may_lack))
+            if len(document.models) < _MOST_MODELS:
+                document.models.append(model.ref)
+
+
+def chunk_sizes_of(document: Document) -> Iterator[tuple[Digest, int]]:
+    """Every chunk that a document names, with the bytes that it must have, in order; a layer graph names none."""
     if isinstance(document, Manifest):
         for parameter in document.parameters:
             yield from parameter.chunk_sizes()
-    else:
+    elif isinstance(document, FileList):
         for entry in document.files:
             yield from zip(entry.chunks, file_chunk_sizes(entry.stored_bytes), strict=True)
 
@@ -147,10 +169,12 @@ class Marking:
 
 def _gather(parameters: ParameterStore, documents: Sequence[LiveDocument], gatherer: DigestGatherer) -> None:
     for document in documents:
+        if document.kind is DocumentKind.LAYER_GRAPH:
+            continue  # It names no chunks: one that cannot be read leaves nothing unknown.
         try:
             content = (
                 parameters.read_manifest(document.key)
-                if document.is_manifest
+                if document.kind is DocumentKind.MANIFEST
                 else parameters.read_file_list(document.key)
             )
         except (NotFoundError, CorruptError) as error:

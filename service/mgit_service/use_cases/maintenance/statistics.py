@@ -68,7 +68,8 @@ class TensorStatistics:
         name: Parameter name.
         digest: Digest of the tensor.
         logical_bytes: Bytes of the tensor.
-        stored_bytes: Bytes in packs of its chunks, each counted once, without what they rest on.
+        stored_bytes: Bytes in packs of its chunks, each counted once, without what they rest on; what is in another
+            store is left out.
         encodings: Number of its distinct chunks by the name of their encoding.
         predictors: The same by the name of what they are predicted from; ``none`` for those stored alone.
         shared_with: Other parameters, in this and other present models, that are the same tensor.
@@ -152,7 +153,7 @@ async def model_statistics(backend: Backend, reference: str) -> ModelStatistics:
     await in_thread(backend, backend.chunks.refresh)
     own = _Document(manifest_key=model.parameters.manifest_key, files_key=model.files_key)
     parameters = await in_thread(backend, _parameters_of, backend, own)
-    forms = await forms_touched(backend, await in_thread(backend, _chunks_of, backend, own))
+    forms = await forms_touched(backend, await in_thread(backend, _chunks_here, backend, own, model))
     others = _Others(tensors={parameter.digest for parameter in parameters})
     async for group in _documents(backend, without=model.uid):
         await in_thread(backend, others.add_all, backend, group)
@@ -189,30 +190,34 @@ class _Document:
 
 
 async def _documents(backend: Backend, *, without: str | None = None) -> AsyncIterator[list[_Document]]:
-    """Distinct contents of all present models, in groups; of the model ``without`` only what others share.
+    """Distinct contents of all present and staged models, in groups; of the model ``without`` only what others share.
 
     Memory: some 200 bytes for each distinct content.
     """
     found: dict[tuple[Digest, Digest | None], _Document] = {}
-    after: str | None = None
-    while True:
-        page = await backend.lineage.content.parameter_sets(Page(size=_PAGE_SIZE, after=after))
-        for model in page:
-            if model.uid == without or model.parameters is None:
-                continue
-            key = (model.parameters.digest, model.files)
-            known = found.get(key)
-            found[key] = _Document(
-                manifest_key=model.parameters.manifest_key,
-                files_key=model.files_key,
-                models=1 if known is None else known.models + 1,
-            )
-        if len(page) < _PAGE_SIZE:
-            break
-        after = page[-1].uid
+    # Staged ones first, as for a collection: one that is published meanwhile would be in neither list.
+    for list_page in (backend.lineage.staging.list_page, backend.lineage.content.parameter_sets):
+        page = await list_page(Page(size=_PAGE_SIZE))
+        while page:
+            for model in page:
+                if model.uid != without:
+                    _add_document(found, model)
+            page = await list_page(Page(size=_PAGE_SIZE, after=page[-1].uid))
     documents = list(found.values())
     for start in range(0, len(documents), _DOCUMENTS_AT_ONCE):
         yield documents[start : start + _DOCUMENTS_AT_ONCE]
+
+
+def _add_document(found: dict[tuple[Digest, Digest | None], _Document], model: Model) -> None:
+    if model.parameters is None:
+        return
+    key = (model.parameters.digest, model.files)
+    known = found.get(key)
+    found[key] = _Document(
+        manifest_key=model.parameters.manifest_key,
+        files_key=model.files_key,
+        models=1 if known is None else known.models + 1,
+    )
 
 
 def _parameters_of(backend: Backend, document: _Document) -> tuple[Parameter, ...]:
@@ -225,6 +230,15 @@ def _chunks_of(backend: Backend, document: _Document) -> list[Digest]:
         files = backend.parameters.read_file_list(document.files_key).files
         chunks += [chunk for entry in files for chunk in entry.chunks]
     return chunks
+
+
+def _chunks_here(backend: Backend, document: _Document, model: Model) -> list[Digest]:
+    """The chunks of a model; where some are in another store, those that are here."""
+    chunks = _chunks_of(backend, document)
+    if model.parameters is None or model.parameters.is_whole:
+        return chunks
+    elsewhere = set(backend.chunks.find_missing(chunks))
+    return [chunk for chunk in chunks if chunk not in elsewhere]
 
 
 def _gather(backend: Backend, documents: Sequence[_Document], gatherer: DigestGatherer) -> None:
@@ -255,7 +269,8 @@ class _Others:
 
 
 def _tensor(parameter: Parameter, forms: Mapping[Digest, StoredForm], shared_with: int) -> TensorStatistics:
-    stored = [forms[chunk] for chunk in dict.fromkeys(parameter.chunks)]
+    # What is promised has no form here.
+    stored = [forms[chunk] for chunk in dict.fromkeys(parameter.chunks) if chunk in forms]
     return TensorStatistics(
         name=parameter.name,
         digest=parameter.digest,

@@ -20,7 +20,7 @@ from mgit_core.names import parse_reference
 from mgit_core.ports.graph import Lineage, Page
 from mgit_core.ports.model_tests import ResultQuery
 from mgit_service.use_cases.model_tests.definitions import find_test, parse_test_uid
-from mgit_service.use_cases.references import find_model
+from mgit_service.use_cases.references import find_readable
 
 __all__ = ["MAX_KEYS", "MAX_RESULTS", "find_results", "list_results", "record_results"]
 
@@ -78,7 +78,7 @@ async def list_results(lineage: Lineage, page: Page, *, test: str, model: str) -
         lineage: The graph.
         page: Which part.
         test: Name or ``@UID`` of a test; empty means all, deregistered ones too.
-        model: Reference of a model, a removed one too; empty means all.
+        model: Reference of a model, a removed or staged one too; empty means all, but for those of staged models.
 
     Raises:
         NotFoundError: TEST_NOT_FOUND, MODEL_NOT_FOUND or TAG_NOT_FOUND.
@@ -86,7 +86,7 @@ async def list_results(lineage: Lineage, page: Page, *, test: str, model: str) -
     """
     query = ResultQuery(
         test_uid=(await find_test(lineage, test)).uid if test else None,
-        model_uid=(await find_model(lineage, model)).uid if model else None,
+        model_uid=(await find_readable(lineage, model)).uid if model else None,
     )
     return await lineage.model_tests.results(query, page)
 

@@ -74,7 +74,7 @@ async def lattices_of_model(backend: Backend, model: Model, manifest: Manifest) 
 async def _parameters_of(backend: Backend, reference: str) -> Mapping[str, Parameter]:
     try:
         model = await find_model(backend.lineage, reference)
-        if model.parameters is None:
+        if model.parameters is None or not model.parameters.is_whole:
             return {}
         manifest = await in_thread(backend, backend.parameters.read_manifest, model.parameters.manifest_key)
     except (NotFoundError, InvalidArgumentError, CorruptError):

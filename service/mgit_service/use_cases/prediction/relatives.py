@@ -19,7 +19,7 @@ from mgit_core.ports.graph import TraversalQuery
 from mgit_core.prediction.relatives import Relative
 from mgit_service.use_cases.backend import Backend, in_thread
 from mgit_service.use_cases.draft_header import DraftHeader
-from mgit_service.use_cases.references import find_model
+from mgit_service.use_cases.references import find_model, find_readable
 
 __all__ = ["relatives_of_draft", "relatives_of_model"]
 
@@ -49,7 +49,7 @@ async def relatives_of_draft(backend: Backend, header: DraftHeader) -> tuple[Rel
         InvalidArgumentError: INVALID_REFERENCE or INVALID_NAME.
     """
     models = await asyncio.gather(
-        *(find_model(backend.lineage, parent.reference) for parent in header.parents)
+        *(find_readable(backend.lineage, parent.reference) for parent in header.parents)
     )
     links = [
         _Link(uid=model.uid, relation=parent.relation, weight=parent.weight)
@@ -130,7 +130,7 @@ async def _closure(backend: Backend, links: Iterable[_Link]) -> list[tuple[Model
 
 async def _get(backend: Backend, uid: str) -> Model | None:
     try:
-        return await backend.lineage.models.get(Reference(uid=uid))
+        return await find_readable(backend.lineage, f"@{uid}")
     except NotFoundError:
         return None
 
@@ -148,7 +148,8 @@ async def _relatives(
 
 
 async def _manifest(backend: Backend, model: Model, own: Digest) -> Manifest | None:
-    if model.parameters is None or model.parameters.digest == own:
+    # What is promised is no base, even where some of it is here: soon it may come in another form.
+    if model.parameters is None or not model.parameters.is_whole or model.parameters.digest == own:
         return None
     try:
         return await in_thread(backend, backend.parameters.read_manifest, model.parameters.manifest_key)

@@ -23,7 +23,7 @@ from mgit_core.lineage import Model
 from mgit_core.manifest import Manifest, Parameter
 from mgit_core.ports.chunks import ChunkStore
 from mgit_service.use_cases.backend import Backend, in_thread
-from mgit_service.use_cases.references import find_model
+from mgit_service.use_cases.references import find_readable
 from mgit_service.use_cases.transfer.file_headers import parameters_of_file
 from mgit_service.use_cases.transfer.holders import name_holders
 
@@ -57,14 +57,14 @@ class ModelContent:
 
 
 async def read_content(backend: Backend, reference: str) -> ModelContent:
-    """The model that ``reference`` names, with manifest and file list.
+    """The model that ``reference`` names, published or staged, with manifest and file list.
 
     Raises:
         NotFoundError: MODEL_NOT_FOUND or TAG_NOT_FOUND.
         FailedPreconditionError: MODEL_REMOVED.
         CorruptError: MANIFEST_CORRUPT, also for a document that has gone.
     """
-    model = await find_model(backend.lineage, reference)
+    model = await find_readable(backend.lineage, reference)
     if model.parameters is None:
         raise FailedPreconditionError(
             ErrorReason.MODEL_REMOVED,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from mgit_core.creation import CreationRecord
 from mgit_core.digest import Digest
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_core.lineage import ParentLink, Previous
+from mgit_core.names import Reference
 from mgit_service.use_cases.backend import Backend, in_thread
 from mgit_service.use_cases.draft_header import DraftHeader
-from mgit_service.use_cases.references import find_model, resolve_parent
+from mgit_service.use_cases.references import ParentRequest, find_model, resolve_parent
 
-__all__ = ["MissingChunks", "resolve_parents", "resolve_previous"]
+__all__ = ["MissingChunks", "resolve_parents", "resolve_previous", "settle_header"]
 
 
 class MissingChunks:
@@ -31,14 +34,70 @@ class MissingChunks:
         return missing
 
 
+async def settle_header(backend: Backend, header: DraftHeader) -> DraftHeader:
+    """The header with all that a step's target says of the model; as it is for a model that no step makes.
+
+    Type and data sets are those of the model that is replaced, unless the header has others.
+
+    Raises:
+        NotFoundError: CASCADE_NOT_FOUND.
+        ConflictError: STEP_LEASE_LOST.
+        InvalidArgumentError: INVALID_CREATION, for a target that is not the step's, or a header that says otherwise.
+    """
+    draft = header.step
+    if draft is None:
+        return header
+    step = await backend.lineage.cascades.leased_step(draft.lease)
+    target = next((each for each in step.targets if each.uid == draft.target_uid), None)
+    if target is None or header.name not in ("", target.old.name) or header.parents or header.previous:
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_CREATION,
+            f"What a step makes is one of its targets, and its plan says of what name, parents and version; "
+            f"@{draft.target_uid} is none, or was given others.",
+            uid=draft.target_uid,
+        )
+    old = await backend.lineage.models.get(Reference(uid=target.old.uid))
+    return replace(
+        header,
+        name=target.old.name,
+        parents=tuple(
+            ParentRequest(
+                reference=f"@{link.parent_uid}",
+                relation=link.relation,
+                weight=link.weight,
+                origin=link.origin,
+                confidence=link.confidence,
+            )
+            for link in target.parents
+        ),
+        previous=f"@{target.old.uid}",
+        automatic_previous=False,
+        type=header.type or old.type,
+        datasets=header.datasets or old.datasets,
+        creation=_creation(header.creation, target.creation, old.creation),
+        step=replace(draft, target=target),
+    )
+
+
+def _creation(
+    given: CreationRecord | None, planned: CreationRecord, of_old: CreationRecord | None
+) -> CreationRecord:
+    """How the model was created: as the worker says, else as planned; of the planned group in any case."""
+    source = of_old.source if of_old is not None and of_old.code_digest == planned.code_digest else ""
+    record = given or replace(planned, source=source)
+    return replace(record, group=planned.group, member=planned.member)
+
+
 async def resolve_parents(backend: Backend, header: DraftHeader) -> tuple[ParentLink, ...]:
-    """The parents that ``header`` names, pinned to models that exist.
+    """The parents that ``header`` names, pinned to models that exist; of a step's target those of its plan.
 
     Raises:
         NotFoundError: PARENT_NOT_FOUND.
         InvalidArgumentError: INVALID_REFERENCE, INVALID_NAME, or INVALID_RELATION for one parent and relation
             twice.
     """
+    if header.step is not None and header.step.target is not None:
+        return header.step.target.parents
     links: list[ParentLink] = []
     for parent in header.parents:
         link = await resolve_parent(backend.lineage, parent)

@@ -24,6 +24,7 @@ __all__ = [
     "CREATE_FIX",
     "FIND_BUG",
     "FIND_BUGS",
+    "FIND_BUGS_BY_ID",
     "IS_REACHED",
     "KNOWN_DATASETS",
     "LIST_BUGS",
@@ -111,6 +112,9 @@ RETURN b.state AS state, COUNT { (b)-[:FIXED_IN]->() } AS fixes
 
 # One bug. Index: bug_id.
 FIND_BUG: LiteralString = "MATCH (b:Bug {id: $id})" + _DESCRIBE
+
+# Several bugs, in no order. Index: bug_id.
+FIND_BUGS_BY_ID: LiteralString = "UNWIND $ids AS id\nMATCH (b:Bug {id: id})" + _DESCRIBE
 
 # The first two bugs whose ids begin so. Index: bug_id, in its order.
 FIND_BUGS: LiteralString = (

@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 _MODEL: tuple[LiteralString, ...] = ("Model",)
+_ANY_MODEL: tuple[LiteralString, ...] = ("Model", "StagedModel")
+_STEP: tuple[LiteralString, ...] = ("CascadeStep",)
 _PROVENANCE: tuple[LiteralString, ...] = (
     *("FINETUNED_FROM", "ADAPTED_FROM", "PRUNED_FROM", "QUANTIZED_FROM", "DISTILLED_FROM"),
     *("MERGED_FROM", "AGGREGATED_FROM", "CAST_FROM", "DERIVED_FROM"),
@@ -46,15 +48,22 @@ EDGE_ENDS: dict[LiteralString, tuple[tuple[LiteralString, ...], tuple[LiteralStr
     "REVISION_OF": (_MODEL, _MODEL),
     "OF_NAME": (_MODEL, ("ModelName",)),
     "OF_TYPE": (_MODEL, ("ModelType",)),
-    "HAS_PARAMETERS": (_MODEL, ("ParameterSet",)),
+    "HAS_PARAMETERS": (_ANY_MODEL, ("ParameterSet",)),
     "HAS_TENSOR": (("ParameterSet",), ("Tensor",)),
     "TRAINED_ON": (_MODEL, ("Dataset",)),
     "POINTS_TO": (("Tag",), _MODEL),
     "APPLIES_TO": (("Test",), ("Model", "ModelType")),
     "OF": (("TestResult",), ("Test",)),
-    "ON": (("TestResult",), _MODEL),
+    "ON": (("TestResult",), _ANY_MODEL),
     "AFFECTS": (("Bug",), ("Model", "Tensor", "Dataset")),
     "FIXED_IN": (("Bug",), _MODEL),
+    "CREATED_BY": (_ANY_MODEL, ("CreationFunction",)),
+    "STAGED_FROM": (("StagedModel",), _ANY_MODEL),
+    "HAS_STEP": (("Cascade",), _STEP),
+    "NEEDS": (_STEP, _STEP),
+    "BUILDS": (_STEP, ("StagedModel",)),
+    "REPLACES": (_STEP, _MODEL),
+    "TAKES": (_STEP, _MODEL),
 }
 
 
@@ -215,10 +224,15 @@ RETURN [coalesce(toStringOrNull(p.digest), elementId(p))] AS subjects,
 LIMIT $limit
 """
 
-# Which parameter sets have a sketch of another length, or none and are not known to lack one?
+# Which parameter sets have a sketch of another length, or none and are not known to lack one? Those that are promised
+# have none.
 SKETCHES_OFF: LiteralString = """
 MATCH (p:ParameterSet)
-WHERE CASE WHEN p.sketch IS NULL THEN NOT coalesce(p.unsketched, false) ELSE size(p.sketch) <> $dimensions END
+WHERE CASE
+    WHEN p.promised_by IS NOT NULL THEN p.sketch IS NOT NULL OR p.unsketched IS NOT NULL
+    WHEN p.sketch IS NULL THEN NOT coalesce(p.unsketched, false)
+    ELSE size(p.sketch) <> $dimensions
+  END
 RETURN [coalesce(toStringOrNull(p.digest), elementId(p))] AS subjects,
   CASE WHEN p.sketch IS NULL THEN 'none, and is not marked for one' ELSE toString(size(p.sketch)) END AS found
 LIMIT $limit
@@ -250,7 +264,7 @@ LIMIT $limit
 # Which results are not of one test and on one model?
 MISPLACED_RESULTS: LiteralString = """
 MATCH (r:TestResult)
-WITH r, COUNT { (r)-[:OF]->(:Test) } AS tests, COUNT { (r)-[:ON]->(:Model) } AS models
+WITH r, COUNT { (r)-[:OF]->(:Test) } AS tests, COUNT { (r)-[:ON]->(:Model|StagedModel) } AS models
 WHERE tests <> 1 OR models <> 1
 RETURN [coalesce(toStringOrNull(r.uid), elementId(r))] AS subjects,
   toString(tests) + ' tests and ' + toString(models) + ' models' AS found

@@ -18,6 +18,7 @@ __all__ = [
     "LOCK_AND_CHECK_EPOCH",
     "LOCK_NAMES",
     "MERGE_PARAMETERS",
+    "MERGE_STAGED_PARAMETERS",
     "RECORD_REQUEST",
     "SAME_PARAMETERS",
     "TYPES",
@@ -49,7 +50,11 @@ CREATE_MODELS: LiteralString = """
 UNWIND $models AS row
 MATCH (n:ModelName {name_lower: row.name_lower})
 CREATE (m:Model)-[:OF_NAME]->(n)
-SET m = row.properties, n.last_version = row.properties.version
+SET m = row.properties,
+  n.last_version = CASE
+    WHEN row.properties.version > n.last_version THEN row.properties.version
+    ELSE n.last_version
+  END
 FOREACH (type IN row.types |
   MERGE (t:ModelType {name: type})
   CREATE (m)-[:OF_TYPE]->(t))
@@ -73,19 +78,27 @@ CALL (m, row) {
 RETURN row.properties.uid AS uid, parents
 """
 
-# Ties models to their parameter sets, as whoever came first described them; says which sets are new.
+# Ties models to their parameter sets, as whoever came first described them; says which sets are new. A set that was
+# promised is whole as soon as a model brings it whole.
 # Indexes: model_uid, parameter_set.
 MERGE_PARAMETERS: LiteralString = """
 UNWIND $sets AS row
 MATCH (m:Model {uid: row.uid})
 MERGE (p:ParameterSet {digest: row.digest})
-ON CREATE SET p += row.properties, p.unsketched = true, p.made_for = row.uid
+ON CREATE SET p += row.properties, p.made_for = row.uid,
+  p.unsketched = CASE WHEN row.properties.promised_by IS NULL THEN true END
 CREATE (m)-[:HAS_PARAMETERS]->(p)
+FOREACH (whole IN CASE WHEN row.properties.promised_by IS NULL AND p.promised_by IS NOT NULL THEN [p] ELSE [] END |
+  SET whole.state = 'present', whole.unsketched = true
+  REMOVE whole.promised_by, whole.promised_remote)
 WITH p, row, coalesce(p.made_for = row.uid, false) AS is_new
 REMOVE p.made_for
 RETURN row.uid AS uid, is_new,
-  p {.digest, .manifest_key, .size_bytes, .tensor_count} AS parameters
+  p {.digest, .manifest_key, .size_bytes, .tensor_count, .promised_by, .promised_remote} AS parameters
 """
+
+# The same for staged models. Indexes: staged_uid, parameter_set.
+MERGE_STAGED_PARAMETERS: LiteralString = MERGE_PARAMETERS.replace(":Model ", ":StagedModel ")
 
 # Ties new parameter sets to their tensors. Indexes: parameter_set, tensor_digest.
 CREATE_TENSORS: LiteralString = """

@@ -26,7 +26,7 @@ ORDER BY m.uid, h.name
 # Parameter sets that several models have, by digest. Index: parameter_set, in its order.
 DUPLICATES: LiteralString = """
 MATCH (p:ParameterSet)
-WHERE p.digest > $after AND COUNT { (p)<-[:HAS_PARAMETERS]-() } > 1
+WHERE p.digest > $after AND COUNT { (p)<-[:HAS_PARAMETERS]-(:Model) } > 1
 WITH p
 ORDER BY p.digest
 LIMIT $size
@@ -51,25 +51,35 @@ ORDER BY m.uid
 MATCH (m)-[:HAS_PARAMETERS]->(p:ParameterSet)
 WITH m, p
 LIMIT $size
-RETURN properties(m) AS model, p {.digest, .manifest_key, .size_bytes, .tensor_count} AS parameters,
+RETURN properties(m) AS model,
+  p {.digest, .manifest_key, .size_bytes, .tensor_count, .promised_by, .promised_remote} AS parameters,
   null AS type, null AS previous,
   [] AS parents, [] AS tags, [] AS datasets
 ORDER BY m.uid
 """
 
-# Sizes of the graph; tensors that only bugs keep are not counted. Index: none; counts, one pass over the models, and
-# one over the bugs.
+# Sizes of the graph; tensors that only bugs or staged models keep are not counted. Index: none; counts, one pass over
+# the models, and one over the bugs and the staged models.
 COUNTS: LiteralString = (
     """
 MATCH (m:Model)-[:HAS_PARAMETERS]->(p:ParameterSet)
-WITH count(m) AS models, sum(p.size_bytes + m.files_bytes) AS logical_bytes
-RETURN models, logical_bytes,
+WITH m, p.size_bytes + m.files_bytes AS size_bytes, p.promised_by IS NOT NULL AS is_promised
+WITH count(m) AS models, sum(CASE WHEN is_promised THEN 0 ELSE size_bytes END) AS logical_bytes,
+  sum(CASE WHEN is_promised THEN 1 ELSE 0 END) AS promised,
+  sum(CASE WHEN is_promised THEN size_bytes ELSE 0 END) AS promised_bytes
+RETURN models, logical_bytes, promised, promised_bytes,
   COUNT { (:Model)-[:"""
     + TYPES
     + """]->() } AS edges,
   COUNT { (:Tensor) } - COUNT {
     MATCH (:Bug)-[:AFFECTS]->(t:Tensor)
     WHERE NOT EXISTS { (:ParameterSet)-[:HAS_TENSOR]->(t) }
+    RETURN DISTINCT t
+  } - COUNT {
+    MATCH (:StagedModel)-[:HAS_PARAMETERS]->(staged:ParameterSet)
+    WHERE NOT EXISTS { (:Model)-[:HAS_PARAMETERS]->(staged) }
+    MATCH (staged)-[:HAS_TENSOR]->(t:Tensor)
+    WHERE NOT EXISTS { (:Model)-[:HAS_PARAMETERS]->(:ParameterSet)-[:HAS_TENSOR]->(t) }
     RETURN DISTINCT t
   } AS tensors
 """

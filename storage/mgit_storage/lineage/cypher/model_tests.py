@@ -10,15 +10,18 @@ from typing import LiteralString
 
 __all__ = [
     "CREATE_RESULTS",
+    "CREATE_RESULTS_AS_MEASURED",
     "DEREGISTER_TEST",
     "FIND_TEST",
     "FIND_TESTS",
+    "FIND_TESTS_AS_KEPT",
     "FIND_TEST_BY_UID",
     "LIST_RESULTS",
     "LIST_TESTS",
     "LOCK_NAMES_OF",
     "LOCK_TEST",
     "MODELS_TO_TEST",
+    "RESULTS_ON",
     "REUSABLE_RESULTS",
     "SET_TEST",
     "TAKE_TEST_NAME",
@@ -104,6 +107,9 @@ WHERE NOT t.is_removed
     + _DESCRIBE
 )
 
+# Several tests, deregistered ones too. Index: test_uid.
+FIND_TESTS_AS_KEPT: LiteralString = "UNWIND $uids AS uid\nMATCH (t:Test {uid: uid})" + _DESCRIBE
+
 # Registered tests by name in lower case. Index: test_name, in its order.
 LIST_TESTS: LiteralString = (
     """
@@ -117,17 +123,21 @@ LIMIT $size
     + "ORDER BY t.name_lower\n"
 )
 
-# Some models with what decides which tests apply to them. Index: model_uid.
+# Some models, published or staged, with what decides which tests apply to them. Indexes: model_uid, staged_uid.
 MODELS_TO_TEST: LiteralString = """
 UNWIND $uids AS uid
-MATCH (m:Model {uid: uid})
+OPTIONAL MATCH (published:Model {uid: uid})
+OPTIONAL MATCH (staged:StagedModel {uid: uid})
+WITH coalesce(published, staged) AS m
+WHERE m IS NOT NULL
 OPTIONAL MATCH (m)-[:HAS_PARAMETERS]->(p:ParameterSet)
 OPTIONAL MATCH (m)-[:OF_TYPE]->(y:ModelType)
 RETURN m {
     .uid, .name, .version, .state,
     created_at: m.created_at.epochSeconds * 1000000 + m.created_at.microsecond
   } AS model,
-  p.digest AS parameters_digest, y.name AS type,
+  p.digest AS parameters_digest, p.promised_by IS NOT NULL AS is_promised,
+  coalesce(y.name, m.type) AS type,
   COLLECT {
     MATCH (t:Test)-[:APPLIES_TO]->(m)
     WHERE NOT t.is_removed
@@ -162,17 +172,41 @@ SET n.locked = true
 RETURN count(n) AS names
 """
 
-# Keeps results, each with what its test measures now. Indexes: test_uid, model_uid.
+# Keeps results, each with what its test measures now. Indexes: test_uid, model_uid, staged_uid.
 CREATE_RESULTS: LiteralString = (
     """
 UNWIND $results AS row
 MATCH (t:Test {uid: row.test_uid})
-MATCH (m:Model {uid: row.model_uid})
+OPTIONAL MATCH (published:Model {uid: row.model_uid})
+OPTIONAL MATCH (staged:StagedModel {uid: row.model_uid})
+WITH row, t, coalesce(published, staged) AS m
+WHERE m IS NOT NULL
 CREATE (r:TestResult)-[:OF]->(t)
 CREATE (r)-[:ON]->(m)
 SET r = row.properties, r.measurement = t.measurement
 """
     + _RESULT
+)
+
+# Keeps results of another store, each with what its test measured then. Indexes: test_uid, model_uid.
+CREATE_RESULTS_AS_MEASURED: LiteralString = """
+UNWIND $results AS row
+MATCH (t:Test {uid: row.test_uid})
+MATCH (m:Model {uid: row.model_uid})
+CREATE (r:TestResult)-[:OF]->(t)
+CREATE (r)-[:ON]->(m)
+SET r = row.properties
+RETURN count(r) AS made
+"""
+
+# Results on some models, with what their tests measured then, oldest first. Index: model_uid.
+RESULTS_ON: LiteralString = (
+    """
+UNWIND $uids AS uid
+MATCH (m:Model {uid: uid})<-[:ON]-(r:TestResult)-[:OF]->(t:Test)
+"""
+    + _RESULT
+    + "  , r.measurement AS measurement\nORDER BY r.uid\n"
 )
 
 # The newest value for each key, of those that measured what the test measures now. The index is named, since an
@@ -195,7 +229,7 @@ CALL (key) {
   ORDER BY r.uid DESC
   LIMIT 1
 }
-MATCH (r)-[:ON]->(m:Model)
+MATCH (r)-[:ON]->(m:Model|StagedModel)
 """
     + _RESULT
     + "ORDER BY position\n"
@@ -208,19 +242,29 @@ WITH r
 ORDER BY r.uid DESC
 LIMIT $size
 MATCH (r)-[:OF]->(t:Test)
-MATCH (r)-[:ON]->(m:Model)
+MATCH (r)-[:ON]->(m:Model|StagedModel)
 """
     + _RESULT
     + "ORDER BY r.uid DESC\n"
 )
 
-# Results, newest first, by what they are of. Indexes: test_result_uid, in its order, for all of them; else test_uid
-# or model_uid, and the results of that one test or model are looked through.
+# Those that are not on staged models, of which nobody is told who does not ask for such a model.
+_PUBLISHED_PAGE: LiteralString = _PAGE.replace(
+    "r.uid < $before", "r.uid < $before AND NOT EXISTS { (r)-[:ON]->(:StagedModel) }"
+)
+
+# One model, published or staged.
+_MODEL: LiteralString = """OPTIONAL MATCH (published:Model {uid: $model_uid})
+OPTIONAL MATCH (staged:StagedModel {uid: $model_uid})
+WITH coalesce(published, staged) AS asked
+WHERE asked IS NOT NULL
+"""
+
+# Results, newest first, by what they are of. Indexes: test_result_uid, in its order, for all of them; else test_uid,
+# model_uid or staged_uid, and the results of that one test or model are looked through.
 LIST_RESULTS: dict[str, LiteralString] = {
-    "all": "MATCH (r:TestResult)" + _PAGE,
-    "test": "MATCH (:Test {uid: $test_uid})<-[:OF]-(r:TestResult)" + _PAGE,
-    "model": "MATCH (:Model {uid: $model_uid})<-[:ON]-(r:TestResult)" + _PAGE,
-    "both": (
-        "MATCH (:Model {uid: $model_uid})<-[:ON]-(r:TestResult)-[:OF]->(:Test {uid: $test_uid})" + _PAGE
-    ),
+    "all": "MATCH (r:TestResult)" + _PUBLISHED_PAGE,
+    "test": "MATCH (:Test {uid: $test_uid})<-[:OF]-(r:TestResult)" + _PUBLISHED_PAGE,
+    "model": _MODEL + "MATCH (asked)<-[:ON]-(r:TestResult)" + _PAGE,
+    "both": _MODEL + "MATCH (asked)<-[:ON]-(r:TestResult)-[:OF]->(:Test {uid: $test_uid})" + _PAGE,
 }

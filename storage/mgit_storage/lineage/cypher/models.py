@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import LiteralString
 
+from mgit_storage.lineage.cypher.creation import CREATION, LISTED_CREATION
+
 __all__ = [
     "DELETE_MODEL",
     "DELETE_TAG",
@@ -12,11 +14,13 @@ __all__ = [
     "FIND_BY_NUMBER",
     "FIND_BY_TAG",
     "FIND_BY_UID",
+    "FIND_BY_UIDS",
     "FIND_LATEST",
     "FIND_NAME",
     "FIND_SUMMARIES",
     "FIND_TAG",
     "IS_TOUCHED",
+    "LIST_CREATED_TOGETHER",
     "LIST_LATEST",
     "LIST_TAGS",
     "LIST_VERSIONS",
@@ -37,7 +41,7 @@ _DESCRIBE: LiteralString = (
 OPTIONAL MATCH (m)-[:HAS_PARAMETERS]->(p:ParameterSet)
 OPTIONAL MATCH (m)-[:OF_TYPE]->(t:ModelType)
 OPTIONAL MATCH (m)-[:REVISION_OF]->(o:Model)
-RETURN properties(m) AS model, p {.digest, .manifest_key, .size_bytes, .tensor_count} AS parameters,
+RETURN properties(m) AS model, p {.digest, .manifest_key, .size_bytes, .tensor_count, .promised_by, .promised_remote} AS parameters,
   t.name AS type,
   o {
     .uid, .name, .version, .state,
@@ -59,12 +63,20 @@ RETURN properties(m) AS model, p {.digest, .manifest_key, .size_bytes, .tensor_c
     MATCH (m)-[:TRAINED_ON]->(d:Dataset)
     RETURN [d.name, d.version]
     ORDER BY d.name, d.version
-  } AS datasets
-"""
+  } AS datasets,
+  """
+    + CREATION
+    + " AS creation\n"
 )
+
+# Without the sources of creation functions, of which a list could hold too many.
+_DESCRIBE_LISTED: LiteralString = _DESCRIBE.replace(CREATION, LISTED_CREATION)
 
 # One model by uid. Index: model_uid.
 FIND_BY_UID: LiteralString = "MATCH (m:Model {uid: $uid})" + _DESCRIBE
+
+# Several models by uid, in no order. Index: model_uid.
+FIND_BY_UIDS: LiteralString = "UNWIND $uids AS uid\nMATCH (m:Model {uid: uid})" + _DESCRIBE
 
 # One model by name and number. Index: model_version.
 FIND_BY_NUMBER: LiteralString = "MATCH (m:Model {name: $name, version: $version})" + _DESCRIBE
@@ -118,7 +130,7 @@ WHERE $type IS NULL OR EXISTS { (m)-[:OF_TYPE]->(:ModelType {name: $type}) }
 WITH n, m
 LIMIT $size
 """
-    + _DESCRIBE
+    + _DESCRIBE_LISTED
     + "ORDER BY n.name_lower\n"
 )
 
@@ -131,8 +143,21 @@ WITH m
 ORDER BY m.name DESC, m.version DESC
 LIMIT $size
 """
-    + _DESCRIBE
+    + _DESCRIBE_LISTED
     + "ORDER BY m.version DESC\n"
+)
+
+# Models that one call of a creation function made, by member. Index: creation_group.
+LIST_CREATED_TOGETHER: LiteralString = (
+    """
+MATCH (m:Model)-[made:CREATED_BY {group: $group}]->(:CreationFunction)
+WHERE made.member > $after
+WITH m, made.member AS member
+ORDER BY member
+LIMIT $size
+"""
+    + _DESCRIBE_LISTED.replace("RETURN properties(m)", "RETURN member, properties(m)")
+    + "ORDER BY member\n"
 )
 
 # Was a name ever used? Index: model_name.
@@ -155,7 +180,8 @@ SET n.locked = true
 RETURN n.name AS name
 """
 
-# Does an edge lead to or from a model, or a tag, test, result or bug to it? Index: model_uid.
+# Does an edge lead to or from a model, or a tag, test, result or bug to it, or was a staged model made from it?
+# Index: model_uid.
 IS_TOUCHED: LiteralString = (
     """
 MATCH (m:Model {uid: $uid})
@@ -163,7 +189,7 @@ RETURN EXISTS { (m)-[:REVISION_OF|"""
     + TYPES
     + """]-(:Model) } OR EXISTS { (:Tag)-[:POINTS_TO]->(m) }
   OR EXISTS { (:Test)-[:APPLIES_TO]->(m) } OR EXISTS { (:TestResult)-[:ON]->(m) }
-  OR EXISTS { (:Bug)-[:AFFECTS|FIXED_IN]->(m) } AS is_touched
+  OR EXISTS { (:Bug)-[:AFFECTS|FIXED_IN]->(m) } OR EXISTS { (:StagedModel)-[:STAGED_FROM]->(m) } AS is_touched
 """
 )
 
@@ -177,7 +203,7 @@ DELETE points, g
 MARK_REMOVED: LiteralString = """
 MATCH (m:Model {uid: $uid})
 SET m.state = 'removed'
-REMOVE m.files, m.files_key, m.files_bytes
+REMOVE m.files, m.files_key, m.files_bytes, m.layer_graph, m.layer_graph_key
 WITH m
 MATCH (m)-[has:HAS_PARAMETERS]->(:ParameterSet)
 DELETE has
@@ -187,18 +213,18 @@ DELETE has
 # the transaction is tried again. Index: model_uid.
 DELETE_MODEL: LiteralString = """
 MATCH (m:Model {uid: $uid})
-OPTIONAL MATCH (m)-[own:OF_NAME|OF_TYPE|TRAINED_ON|HAS_PARAMETERS]->()
+OPTIONAL MATCH (m)-[own:OF_NAME|OF_TYPE|TRAINED_ON|HAS_PARAMETERS|CREATED_BY]->()
 DELETE own
 WITH DISTINCT m
 DELETE m
 """
 
-# Deletes a parameter set that no model has, and its tensors that no other set has and no bug affects: a bug finds its
-# tensor again when a model brings it back. Not DETACH, as above.
+# Deletes a parameter set that no model has, staged or not, and its tensors that no other set has and no bug affects: a
+# bug finds its tensor again when a model brings it back. Not DETACH, as above.
 # Index: parameter_set.
 DELETE_UNUSED_PARAMETERS: LiteralString = """
 MATCH (p:ParameterSet {digest: $digest})
-WHERE NOT EXISTS { (:Model)-[:HAS_PARAMETERS]->(p) }
+WHERE NOT EXISTS { (:Model|StagedModel)-[:HAS_PARAMETERS]->(p) }
 OPTIONAL MATCH (p)-[has:HAS_TENSOR]->(t:Tensor)
 DELETE has
 WITH p, collect(DISTINCT t) AS tensors

@@ -63,6 +63,8 @@ NODE_PROPERTIES: dict[str, LiteralString] = {
             ("state", "coalesce(m.state IN ['present', 'removed'], false)"),
             ("files", "m.files IS :: STRING"),
             ("files_bytes", "m.files_bytes IS :: INTEGER"),
+            ("layer_graph", "m.layer_graph IS :: STRING"),
+            ("layer_graph_key", "m.layer_graph_key IS :: STRING"),
         ),
     ),
     "ModelName": _breaking(
@@ -80,7 +82,11 @@ NODE_PROPERTIES: dict[str, LiteralString] = {
         "coalesce(toStringOrNull(p.digest), elementId(p))",
         (
             ("digest", "coalesce(size(toStringOrNull(p.digest)) = 64, false)"),
-            *_texts("p", "manifest_key", "state"),
+            *_texts("p", "manifest_key"),
+            (
+                "state",
+                "coalesce(p.state = CASE WHEN p.promised_by IS NULL THEN 'present' ELSE 'promised' END, false)",
+            ),
             *_counts("p", "size_bytes", "tensor_count"),
         ),
     ),
@@ -140,6 +146,51 @@ NODE_PROPERTIES: dict[str, LiteralString] = {
             ("state", "coalesce(b.state IN ['open', 'closed'], false)"),
             *_kinds("b", "LIST<STRING NOT NULL>", ("carried_by",)),
             *_times("b", "created_at", "updated_at"),
+        ),
+    ),
+    "StagedModel": _breaking(
+        "(m:StagedModel)",
+        "coalesce(toStringOrNull(m.uid), elementId(m))",
+        (
+            *_texts("m", "uid", "name"),
+            ("version", "coalesce(m.version = 0, false)"),
+            ("state", "coalesce(m.state = 'staged', false)"),
+            *_times("m", "created_at"),
+            *_kinds("m", "LIST<STRING NOT NULL>", ("dataset_names", "dataset_versions")),
+            *_kinds("m", "BOOLEAN", ("is_previous_automatic",)),
+        ),
+    ),
+    "CreationFunction": _breaking(
+        "(f:CreationFunction)",
+        "coalesce(toStringOrNull(f.entry_point), elementId(f))",
+        (*_texts("f", "key", "entry_point", "source"), ("digest", "coalesce(size(f.digest) = 64, false)")),
+    ),
+    "Cascade": _breaking(
+        "(c:Cascade)",
+        "coalesce(toStringOrNull(c.id), elementId(c))",
+        (
+            *_texts("c", "id", "old", "new", "left_out", "blocked_by"),
+            (
+                "state",
+                "coalesce(c.state IN ['running', 'built', 'blocked', 'failed', 'published', 'cancelled'], false)",
+            ),
+            ("is_open", "c.is_open IS :: BOOLEAN"),
+            ("publish", "coalesce(c.publish IN ['together', 'each'], false)"),
+            *_counts("c", "max_attempts", "step_count", "open_steps", "done_steps"),
+            *_times("c", "created_at", "updated_at"),
+        ),
+    ),
+    "CascadeStep": _breaking(
+        "(s:CascadeStep)",
+        "coalesce(toStringOrNull(s.cascade_id) + ' ' + toStringOrNull(s.number), elementId(s))",
+        (
+            *_texts("s", "cascade_id", "targets", "worker", "error"),
+            (
+                "state",
+                "coalesce(s.state IN ['waiting', 'leased', 'staged', 'done', 'failed', 'blocked'], false)",
+            ),
+            *_counts("s", "number", "attempt", "failures", "waits_for"),
+            *_kinds("s", "LIST<STRING NOT NULL>", ("target_uids", "failed_tests")),
         ),
     ),
     "Store": _breaking(

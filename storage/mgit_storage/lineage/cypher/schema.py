@@ -60,6 +60,13 @@ FOR (n:TestResult)
 ON (n.parameters_digest, n.code_digest, n.inputs_digest)
 """
 
+# Finds the next step that can be leased.
+_STEP_INDEX: LiteralString = """
+CREATE INDEX cascade_step_free IF NOT EXISTS
+FOR (n:CascadeStep)
+ON (n.cascade_id, n.free_at, n.number)
+"""
+
 MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
     (
         "CREATE CONSTRAINT migration_number IF NOT EXISTS FOR (n:Migration) REQUIRE n.number IS UNIQUE",
@@ -97,6 +104,8 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
         "CREATE CONSTRAINT cascade_id IF NOT EXISTS FOR (n:Cascade) REQUIRE n.id IS UNIQUE",
         "CREATE INDEX cascade_open IF NOT EXISTS FOR (n:Cascade) ON (n.is_open)",
         "CREATE CONSTRAINT cascade_step IF NOT EXISTS FOR (n:CascadeStep) REQUIRE (n.cascade_id, n.number) IS UNIQUE",
+        _STEP_INDEX,
+        "CREATE INDEX creation_group IF NOT EXISTS FOR ()-[e:CREATED_BY]-() ON (e.group)",
         "CREATE INDEX parameter_set_promised IF NOT EXISTS FOR (n:ParameterSet) ON (n.promised_by)",
     ),
 )

@@ -6,9 +6,10 @@ from typing import LiteralString
 
 __all__ = ["LACKING_SKETCHES", "NEAREST_SKETCHES", "PUT_SKETCH"]
 
-# Sets the vector of a parameter set. Index: parameter_set.
+# Sets the vector of a parameter set that a model has. Index: parameter_set.
 PUT_SKETCH: LiteralString = """
 MATCH (p:ParameterSet {digest: $digest})
+WHERE EXISTS { (p)<-[:HAS_PARAMETERS]-(:Model) }
 REMOVE p.unsketched
 WITH p
 CALL db.create.setNodeVectorProperty(p, 'sketch', $vector)
@@ -32,10 +33,10 @@ RETURN m {
 ORDER BY similarity DESC, m.uid
 """
 
-# Parameter sets without a vector, by digest. Index: parameter_set_unsketched, in its order.
+# Parameter sets of models without a vector, by digest. Index: parameter_set_unsketched, in its order.
 LACKING_SKETCHES: LiteralString = """
 MATCH (p:ParameterSet)
-WHERE p.unsketched = true AND p.digest > $after
+WHERE p.unsketched = true AND p.digest > $after AND EXISTS { (p)<-[:HAS_PARAMETERS]-(:Model) }
 WITH p
 ORDER BY p.unsketched, p.digest
 LIMIT $size

@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 from mgit_core.ports.graph import Lineage
 from mgit_storage.lineage.memory.binding import MemoryStoreBinding
 from mgit_storage.lineage.memory.bugs import MemoryBugs
+from mgit_storage.lineage.memory.cascades import MemoryCascades
 from mgit_storage.lineage.memory.content import MemoryContentQueries
 from mgit_storage.lineage.memory.edges import MemoryEdges
+from mgit_storage.lineage.memory.exchange import MemoryExchange
 from mgit_storage.lineage.memory.facts import MemoryFacts
 from mgit_storage.lineage.memory.leases import MemoryLeases
 from mgit_storage.lineage.memory.model_tests import MemoryModelTests
 from mgit_storage.lineage.memory.models import MemoryModels
 from mgit_storage.lineage.memory.sketches import MemorySketches
+from mgit_storage.lineage.memory.staging import MemoryStagedModels
 from mgit_storage.lineage.memory.state import MemoryGraph
 from mgit_storage.lineage.memory.tags import MemoryTags
 from mgit_storage.lineage.memory.traversal import MemoryTraversal
@@ -45,4 +48,7 @@ def open_memory_graph(clock: Callable[[], datetime] = _now) -> Lineage:
         facts=MemoryFacts(graph),
         bugs=MemoryBugs(graph),
         model_tests=MemoryModelTests(graph),
+        staging=MemoryStagedModels(graph),
+        cascades=MemoryCascades(graph),
+        exchange=MemoryExchange(graph),
     )

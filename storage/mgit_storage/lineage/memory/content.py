@@ -56,14 +56,20 @@ class MemoryContentQueries(ContentQueries):
 
     async def counts(self) -> GraphCounts:
         state = self._graph.state
-        sizes = (
-            state.sets[parameters].size_bytes + model.files_bytes for model, parameters in _holders(state)
-        )
+        sizes = [
+            (state.sets[parameters], state.sets[parameters].size_bytes + model.files_bytes)
+            for model, parameters in _holders(state)
+        ]
+        promised = [size_bytes for parameters, size_bytes in sizes if parameters.promised_by is not None]
         return GraphCounts(
             models=len(state.present()),
             edges=sum(len(edges) for edges in state.parents.values()),
-            tensors=len({tensor.digest for tensors in state.tensors.values() for tensor in tensors}),
-            logical_bytes=sum(sizes),
+            tensors=len(
+                {tensor.digest for _, held in _holders(state) for tensor in state.tensors[held]},
+            ),
+            logical_bytes=sum(size_bytes for _, size_bytes in sizes) - sum(promised),
+            promised=len(promised),
+            promised_bytes=sum(promised),
         )
 
 

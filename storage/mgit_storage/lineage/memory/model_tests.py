@@ -21,7 +21,7 @@ from mgit_core.ports.paging import Page
 from mgit_storage.lineage import checks
 from mgit_storage.lineage.memory.state import MemoryGraph, State, summary_of
 
-__all__ = ["MemoryModelTests"]
+__all__ = ["MemoryModelTests", "judged"]
 
 
 class MemoryModelTests(ModelTests):
@@ -56,7 +56,7 @@ class MemoryModelTests(ModelTests):
 
     async def applicable(self, model_uids: Sequence[str]) -> list[ApplicableTests]:
         state = self._graph.state
-        models = [state.model(uid) for uid in dict.fromkeys(model_uids)]
+        models = [state.testable(uid) for uid in dict.fromkeys(model_uids)]
         registered = _registered(state)
         return [
             ApplicableTests(
@@ -69,7 +69,7 @@ class MemoryModelTests(ModelTests):
                 ),
             )
             for model in models
-            if model.parameters is not None
+            if model.parameters is not None and state.sets[model.parameters.digest].promised_by is None
         ]
 
     async def record(
@@ -85,7 +85,7 @@ class MemoryModelTests(ModelTests):
             is_same = state.measurements[uid] == measurement_digest(state.tests[result.key.test_uid])
             if result.value is not None and is_same:
                 newest[result.key] = result
-        return [_judged(state, newest[key]) for key in keys if key in newest]
+        return [judged(state, newest[key]) for key in keys if key in newest]
 
     async def results(self, query: ResultQuery, page: Page) -> list[ModelTestResult]:
         state = self._graph.state
@@ -95,8 +95,9 @@ class MemoryModelTests(ModelTests):
             if (page.after is None or uid < page.after)
             and query.test_uid in (None, state.results[uid].key.test_uid)
             and query.model_uid in (None, state.results[uid].model_uid)
+            and (query.model_uid is not None or state.results[uid].model_uid not in state.staged)
         ]
-        return [_judged(state, result) for result in found[: page.size]]
+        return [judged(state, result) for result in found[: page.size]]
 
 
 def _registered(state: State) -> dict[str, ModelTest]:
@@ -137,11 +138,11 @@ def _remove(state: State, uid: str) -> ModelTest:
 
 
 def _record(state: State, results: Sequence[ModelTestResult]) -> list[ModelTestResult]:
-    models = [state.model(uid) for uid in sorted({result.model_uid for result in results})]
+    models = [state.testable(uid) for uid in sorted({result.model_uid for result in results})]
     for model in models:
         checks.check_present(model)
     for result in results:
-        parameters = state.models[result.model_uid].parameters
+        parameters = state.testable(result.model_uid).parameters
         if parameters is not None:
             checks.check_tested_parameters(result, parameters.digest.hex())
     for result in results:
@@ -149,14 +150,15 @@ def _record(state: State, results: Sequence[ModelTestResult]) -> list[ModelTestR
             raise checks.test_not_found(f"@{result.key.test_uid}")
         state.results[result.uid] = result
         state.measurements[result.uid] = measurement_digest(state.tests[result.key.test_uid])
-    return [_judged(state, result) for result in results]
+    return [judged(state, result) for result in results]
 
 
-def _judged(state: State, result: ModelTestResult) -> ModelTestResult:
+def judged(state: State, result: ModelTestResult) -> ModelTestResult:
+    """The result with what is known of its test and its model now."""
     test = state.tests[result.key.test_uid]
     return changed(
         result,
         test_name=test.name,
-        model=summary_of(state.models[result.model_uid]),
+        model=summary_of(state.testable(result.model_uid)),
         outcome=judge(test, result.value, is_truth=result.is_truth),
     )

@@ -12,15 +12,17 @@ from mgit_core.lineage import (
     Model,
     ModelCommit,
     ModelState,
+    ParameterSet,
     ProvenanceEdge,
     RequestKey,
 )
 from mgit_core.names import Reference
 from mgit_core.ports.graph import Models, Page
 from mgit_storage.lineage import checks
+from mgit_storage.lineage.creation_records import without_source
 from mgit_storage.lineage.memory.state import MemoryGraph, Name, State
 
-__all__ = ["MemoryModels"]
+__all__ = ["MemoryModels", "bare_model", "commit_models", "forget_unused", "keep_set", "provenance_edges"]
 
 _MOST_SAME = 100
 
@@ -34,7 +36,7 @@ class MemoryModels(Models):
     async def commit(self, commit: ModelCommit, request: RequestKey | None = None) -> CommittedModel:
         checks.check_batch([commit])
         answer, is_repeated = self._graph.write(
-            lambda state: _commit(state, [commit])[0], request, epochs=[commit.epoch]
+            lambda state: commit_models(state, [commit])[0], request, epochs=[commit.epoch]
         )
         return replace(answer, repeated=is_repeated)
 
@@ -47,7 +49,7 @@ class MemoryModels(Models):
         if not commits:
             return []
         epochs = [commit.epoch for commit in commits]
-        return self._graph.write(lambda state: _commit(state, commits), epochs=epochs)[0]
+        return self._graph.write(lambda state: commit_models(state, commits), epochs=epochs)[0]
 
     async def get(self, reference: Reference) -> Model:
         state = self._graph.state
@@ -75,7 +77,7 @@ class MemoryModels(Models):
             latest = state.latest(state.names[lower].name)
             is_wanted = lower > after and lower.startswith(prefix.lower())
             if is_wanted and latest is not None and type_name in (None, latest.type):
-                found.append(state.described(latest.uid))
+                found.append(_listed(state, latest.uid))
         return found[: page.size]
 
     async def list_versions(self, name: str, page: Page) -> list[Model]:
@@ -85,13 +87,30 @@ class MemoryModels(Models):
         if after is None and (known is None or known.name != name):
             raise checks.model_not_found(name)
         found = [model for model in state.versions(name) if after is None or model.version < after]
-        return [state.described(model.uid) for model in found[: page.size]]
+        return [_listed(state, model.uid) for model in found[: page.size]]
+
+    async def list_created_together(self, group: str, page: Page) -> list[Model]:
+        state = self._graph.state
+        found = {
+            model.creation.member: model.uid
+            for model in state.models.values()
+            if model.creation is not None and model.creation.group == group
+        }
+        members = [member for member in sorted(found) if member > (page.after or "")]
+        return [_listed(state, found[member]) for member in members[: page.size]]
 
     async def remove(self, uid: str, request: RequestKey | None = None) -> Model:
         return self._graph.write(lambda state: _remove(state, uid), request)[0]
 
 
-def _commit(state: State, commits: Sequence[ModelCommit]) -> list[CommittedModel]:
+def _listed(state: State, uid: str) -> Model:
+    """The model as lists give it."""
+    model = state.described(uid)
+    return replace(model, creation=without_source(model.creation))
+
+
+def commit_models(state: State, commits: Sequence[ModelCommit]) -> list[CommittedModel]:
+    """Make models visible, in order."""
     known_before = set(state.models)
     for commit in commits:
         _check_previous(state, commit, {each.uid for each in commits})
@@ -130,10 +149,17 @@ def _commit_one(state: State, commit: ModelCommit) -> CommittedModel:
         for model in state.present()
         if model.parameters is not None and model.parameters.digest == commit.parameters.digest
     )
-    state.models[commit.uid] = _bare(commit, version)
-    state.sets.setdefault(commit.parameters.digest, commit.parameters)
+    state.models[commit.uid] = bare_model(commit, version)
+    keep_set(state, commit.parameters)
     state.tensors.setdefault(commit.parameters.digest, commit.tensors)
-    state.parents[commit.uid] = tuple(
+    state.parents[commit.uid] = provenance_edges(commit)
+    same_as = tuple(f"{name}@{number}" for name, number in same[:_MOST_SAME])
+    return CommittedModel(model=state.described(commit.uid), same_as=same_as)
+
+
+def provenance_edges(commit: ModelCommit) -> tuple[ProvenanceEdge, ...]:
+    """The edges of a new model to its parents, in order."""
+    return tuple(
         ProvenanceEdge(
             child_uid=commit.uid,
             parent_uid=link.parent_uid,
@@ -146,11 +172,17 @@ def _commit_one(state: State, commit: ModelCommit) -> CommittedModel:
         )
         for position, link in enumerate(commit.parents)
     )
-    same_as = tuple(f"{name}@{number}" for name, number in same[:_MOST_SAME])
-    return CommittedModel(model=state.described(commit.uid), same_as=same_as)
 
 
-def _bare(commit: ModelCommit, version: int) -> Model:
+def keep_set(state: State, parameters: ParameterSet) -> None:
+    """Keep a parameter set; one that was promised is whole as soon as a model brings it whole."""
+    known = state.sets.setdefault(parameters.digest, parameters)
+    if parameters.promised_by is None:
+        state.sets[parameters.digest] = replace(known, promised_by=None)
+
+
+def bare_model(commit: ModelCommit, version: int) -> Model:
+    """The new model without its edges."""
     return Model(
         uid=commit.uid,
         name=commit.name,
@@ -165,6 +197,9 @@ def _bare(commit: ModelCommit, version: int) -> Model:
         files_bytes=commit.files_bytes,
         datasets=tuple(sorted(set(commit.datasets), key=lambda each: (each.name, each.version))),
         loss=commit.loss,
+        layer_graph=commit.layer_graph,
+        layer_graph_key=commit.layer_graph_key,
+        creation=commit.creation,
     )
 
 
@@ -172,6 +207,8 @@ def _remove(state: State, uid: str) -> Model:
     before = state.described(uid)
     if before.state is ModelState.REMOVED:
         return before
+    for cascade_id in state.cascades_using(uid):
+        raise checks.model_in_use(uid, cascade_id)
     is_touched = state.is_touched(uid)
     state.tags = {key: pointed for key, pointed in state.tags.items() if pointed != uid}
     if is_touched:
@@ -182,17 +219,21 @@ def _remove(state: State, uid: str) -> Model:
             files=None,
             files_key=None,
             files_bytes=0,
+            layer_graph=None,
+            layer_graph_key=None,
         )
     else:
         del state.models[uid]
         state.parents.pop(uid, None)
     if before.parameters is not None:
-        _forget_unused(state, before.parameters.digest)
+        forget_unused(state, before.parameters.digest)
     return before
 
 
-def _forget_unused(state: State, digest: Digest) -> None:
-    holders = (model.parameters.digest for model in state.models.values() if model.parameters is not None)
+def forget_unused(state: State, digest: Digest) -> None:
+    """Let go of a parameter set that no model has, staged or not."""
+    models = [*state.models.values(), *(staged.model for staged in state.staged.values())]
+    holders = (model.parameters.digest for model in models if model.parameters is not None)
     if digest not in holders:
         del state.sets[digest]
         del state.tensors[digest]

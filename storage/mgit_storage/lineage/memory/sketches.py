@@ -21,7 +21,7 @@ class MemorySketches(Sketches):
 
     async def put(self, parameter_set: Digest, vector: Sequence[float]) -> None:
         def unit(state: State) -> None:
-            if parameter_set in state.sets:
+            if parameter_set in _held(state):
                 state.sketches[parameter_set] = tuple(vector)
 
         self._graph.write(unit)
@@ -41,8 +41,17 @@ class MemorySketches(Sketches):
 
     async def lacking(self, page: Page) -> list[ParameterSet]:
         state = self._graph.state
-        found = sorted(digest for digest in state.sets if digest not in state.sketches)
+        found = sorted(
+            digest
+            for digest in _held(state)
+            if digest not in state.sketches and state.sets[digest].promised_by is None
+        )
         return [state.sets[digest] for digest in found if digest.hex() > (page.after or "")][: page.size]
+
+
+def _held(state: State) -> set[Digest]:
+    """Parameter sets of present models."""
+    return {model.parameters.digest for model in state.present() if model.parameters is not None}
 
 
 def _cosine(one: Sequence[float], other: Sequence[float]) -> float:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from mgit_core.bugs import Bug, ModelSubject
+from mgit_core.cascade.values import Cascade, CascadeState, StepTarget
 from mgit_core.digest import Digest
 from mgit_core.errors import ConflictError, ErrorReason, UnavailableError
 from mgit_core.lineage import (
@@ -15,6 +16,7 @@ from mgit_core.lineage import (
     ModelState,
     ModelSummary,
     ParameterSet,
+    Previous,
     ProvenanceEdge,
     RequestKey,
     TensorRecord,
@@ -23,7 +25,7 @@ from mgit_core.model_tests import ModelTest, ModelTestResult
 from mgit_core.ports.graph import Lease
 from mgit_storage.lineage import checks
 
-__all__ = ["GivenLease", "MemoryGraph", "Name", "State", "summary_of"]
+__all__ = ["GivenLease", "KeptCascade", "Known", "MemoryGraph", "Name", "Staged", "State", "summary_of"]
 
 _T = TypeVar("_T")
 _ANSWERS_STAY = timedelta(days=7)
@@ -44,6 +46,64 @@ class _Request:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A staged model, bare but for its edges, and which version edge it asks for."""
+
+    model: Model
+    previous: Previous
+
+    def parents(self) -> set[str]:
+        """UIDs of what it was made from."""
+        return {edge.parent_uid for edge in self.model.parents}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was known of a model that is replaced when the cascade began."""
+
+    last_version: int
+    newer: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCascade:
+    """A cascade and what is not told of it.
+
+    Attributes:
+        cascade: As it is told, without what was made.
+        failures: Attempts of each step that count as failed.
+        known: By uid of a model that is replaced.
+        accepted: Newer versions that somebody decided not to mind.
+        published: Targets that were numbered.
+    """
+
+    cascade: Cascade
+    failures: tuple[int, ...]
+    known: Mapping[str, Known]
+    accepted: frozenset[str] = frozenset()
+    published: frozenset[str] = frozenset()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not over."""
+        return self.cascade.state not in (CascadeState.PUBLISHED, CascadeState.CANCELLED)
+
+    def targets(self) -> dict[str, StepTarget]:
+        """All targets by uid, in order."""
+        return {target.uid: target for step in self.cascade.plan.steps for target in step.targets}
+
+    def replaced(self) -> set[str]:
+        """UIDs of the models that it replaces."""
+        return {target.old.uid for target in self.targets().values()}
+
+    def uses(self) -> set[str]:
+        """UIDs of the models that it replaces, and of those that it makes models from."""
+        targets = self.targets()
+        parents = {link.parent_uid for target in targets.values() for link in target.parents}
+        return self.replaced() | (parents - targets.keys())
+
+
 @dataclass(slots=True, kw_only=True)
 class State:
     """One state of the graph. Every value in it is immutable, so that a copy of its dicts is a copy of it.
@@ -61,6 +121,8 @@ class State:
         results: Results by uid, without names, models and judgements.
         measurements: What its test measured, for each result.
         bugs: Bugs by id, without references and with models as they were.
+        staged: Staged models by uid.
+        cascades: Cascades by id.
         requests: Answers by request id.
     """
 
@@ -80,6 +142,8 @@ class State:
     results: dict[str, ModelTestResult] = field(default_factory=dict[str, ModelTestResult])
     measurements: dict[str, Digest] = field(default_factory=dict[str, Digest])
     bugs: dict[str, Bug] = field(default_factory=dict[str, Bug])
+    staged: dict[str, Staged] = field(default_factory=dict[str, Staged])
+    cascades: dict[str, KeptCascade] = field(default_factory=dict[str, KeptCascade])
     requests: dict[str, _Request] = field(default_factory=dict[str, _Request])
 
     def copy(self) -> State:
@@ -97,6 +161,8 @@ class State:
             results=dict(self.results),
             measurements=dict(self.measurements),
             bugs=dict(self.bugs),
+            staged=dict(self.staged),
+            cascades=dict(self.cascades),
             requests=dict(self.requests),
         )
 
@@ -109,6 +175,14 @@ class State:
         if uid not in self.models:
             raise checks.model_not_found(f"@{uid}")
         return self.models[uid]
+
+    def testable(self, uid: str) -> Model:
+        """The bare model with this uid, published or staged.
+
+        Raises:
+            NotFoundError: MODEL_NOT_FOUND.
+        """
+        return self.staged[uid].model if uid in self.staged else self.model(uid)
 
     def described(self, uid: str) -> Model:
         """The model with this uid, with edges and tags."""
@@ -149,8 +223,13 @@ class State:
             or any(test.model_uid == uid for test in self.tests.values())
             or any(result.model_uid == uid for result in self.results.values())
             or any(_names(bug, uid) for bug in self.bugs.values())
+            or any(uid in staged.parents() for staged in self.staged.values())
             or uid in children
         )
+
+    def cascades_using(self, uid: str) -> list[str]:
+        """Ids of cascades that are not over and replace the model, or make models from it."""
+        return [id_ for id_, kept in sorted(self.cascades.items()) if kept.is_open and uid in kept.uses()]
 
 
 def _names(bug: Bug, uid: str) -> bool:

@@ -41,6 +41,8 @@ class CommitLaws:
             files_key="files/key",
             files_bytes=7,
             loss=make_loss(base.uid),
+            layer_graph=b"\6" * 32,
+            layer_graph_key="layers/key",
         )
         answered = (await lineage.models.commit(commit)).model
         model = await find(lineage, "child")
@@ -55,6 +57,8 @@ class CommitLaws:
         assert [(each.name, each.version) for each in model.datasets] == [("a", "1"), ("a", "2"), ("z", "")]
         assert (model.files, model.files_key, model.files_bytes) == (b"\7" * 32, "files/key", 7)
         assert (base.loss, model.loss) == (None, commit.loss)
+        assert (model.layer_graph, model.layer_graph_key) == (b"\6" * 32, "layers/key")
+        assert (base.layer_graph, base.layer_graph_key) == (None, None)
 
     async def test_parents_keep_their_order_and_properties(self, lineage: Lineage) -> None:
         one, two = await add(lineage, "one"), await add(lineage, "two")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mgit_core.errors import ErrorReason, NotFoundError
 from mgit_core.lineage import Direction, ModelState
 from mgit_core.ports.graph import Lineage, Page, TraversalQuery
@@ -48,6 +50,22 @@ class RemovalLaws:
         assert await hops(lineage, query) == [("base@1", 1)]
         with refused(NotFoundError, ErrorReason.MODEL_NOT_FOUND):
             await find(lineage, "base")
+
+    async def test_a_tombstone_has_no_documents(self, lineage: Lineage) -> None:
+        commit = replace(
+            make_commit("base"),
+            files=b"\1" * 32,
+            files_key="files/key",
+            layer_graph=b"\2" * 32,
+            layer_graph_key="layers/key",
+        )
+        base = (await lineage.models.commit(commit)).model
+        [listed] = await lineage.content.parameter_sets(Page(size=2))
+        assert (listed.files_key, listed.layer_graph_key) == ("files/key", "layers/key")
+        await add(lineage, "child", base)
+        await lineage.models.remove(base.uid)
+        after = await find(lineage, "base@1")
+        assert (after.files, after.files_key, after.layer_graph, after.layer_graph_key) == (None,) * 4
 
     async def test_a_removed_child_stays_as_a_tombstone(self, lineage: Lineage) -> None:
         child = await add(lineage, "child", await add(lineage, "base"))

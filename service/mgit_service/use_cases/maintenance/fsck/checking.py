@@ -39,8 +39,9 @@ class Checked:
         ok: Whether nothing is wrong, or everything was repaired.
         chunks: Copies of chunks that were read.
         raw_bytes: Raw bytes of them.
-        documents: Manifests and file lists that were read.
+        documents: Manifests, file lists and layer graphs that were read.
         missing: Chunks that present models need and no copy gives, the first 10,000.
+        promised: Chunks that present models need and that are in another store: no problem.
     """
 
     ok: bool
@@ -48,6 +49,7 @@ class Checked:
     raw_bytes: int
     documents: int
     missing: tuple[Digest, ...]
+    promised: int = 0
 
 
 def check_store(backend: Backend, *, repair: bool) -> AsyncGenerator[WorkProgress | StoreProblem | Checked]:
@@ -197,6 +199,7 @@ class _Check:
             raw_bytes=self._raw_bytes,
             documents=self._documents,
             missing=tuple(missing),
+            promised=findings.inspection.promised,
         )
 
 

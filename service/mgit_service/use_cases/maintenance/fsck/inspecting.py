@@ -10,9 +10,7 @@ import numpy.typing as npt
 
 from mgit_core.digest import Digest
 from mgit_core.errors import CorruptError, NotFoundError
-from mgit_core.files import FileList
-from mgit_core.manifest import Manifest
-from mgit_core.ports.maintenance import DocumentMaintenance
+from mgit_core.ports.maintenance import Document, DocumentMaintenance
 from mgit_service.use_cases.backend import Backend, in_thread
 from mgit_service.use_cases.maintenance.digests import DigestGatherer, DigestSet, digest_array
 from mgit_service.use_cases.maintenance.marking import LiveDocument, chunk_sizes_of
@@ -83,11 +81,17 @@ class Inspection:
     wrong_sizes: list[WrongSize] = field(default_factory=list)
     models: dict[Digest, list[str]] = field(default_factory=dict)
     _all_missing: DigestGatherer = field(default_factory=DigestGatherer)
+    _promised: DigestGatherer = field(default_factory=DigestGatherer)
 
     @property
     def all_missing(self) -> DigestSet:
         """Every missing chunk."""
         return self._all_missing.finish()
+
+    @property
+    def promised(self) -> int:
+        """How many chunks are in another store."""
+        return len(self._promised.finish())
 
     async def inspect(self, backend: Backend, documents: Iterable[LiveDocument], report: Teller) -> None:
         """Read documents from their objects, and compare them with the chunks that could be read."""
@@ -106,11 +110,14 @@ class Inspection:
             else:
                 self._inspect_one(document, content)
 
-    def _inspect_one(self, document: LiveDocument, content: Manifest | FileList) -> None:
+    def _inspect_one(self, document: LiveDocument, content: Document) -> None:
         pairs = list(chunk_sizes_of(content))
         digests = digest_array(digest for digest, _ in pairs)
         at = self.good.chunks.positions(digests)
         lacking = DigestSet(digests[at < 0])
+        if document.is_promised:
+            self._promised.add(lacking)
+            lacking = DigestSet()
         self._all_missing.add(lacking)
         for digest in lacking:
             if digest in self.missing or len(self.missing) < MOST_NAMED:

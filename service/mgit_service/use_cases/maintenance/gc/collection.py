@@ -51,7 +51,7 @@ class Collected:
 
     Attributes:
         chunks: Copies of chunks that went.
-        documents: Manifests and file lists that went.
+        documents: Manifests, file lists and layer graphs that went.
         bytes_freed: Bytes by which the store shrank; in a dry run, bytes of what would go.
         spared_chunks: Copies that nothing needs and that are younger than the grace period.
         finished_earlier: Whether a collection that was cut before was finished first.

@@ -228,12 +228,14 @@ class _Run:
         return [each.model.uid for each in found if each.similarity >= _LEAST_SIMILARITY]
 
     async def _models(self) -> AsyncIterator[Model]:
-        """Present models with different content, by uid."""
+        """Present models with different content, by uid; those of which chunks are in another store are left out."""
         seen: set[tuple[Digest, Digest | None]] = set()
         after: str | None = None
         while page := await self._backend.lineage.content.parameter_sets(Page(size=_PAGE_SIZE, after=after)):
             for model in page:
-                if model.parameters is not None and (model.parameters.digest, model.files) not in seen:
+                if model.parameters is None or not model.parameters.is_whole:
+                    continue
+                if (model.parameters.digest, model.files) not in seen:
                     seen.add((model.parameters.digest, model.files))
                     yield model
             after = page[-1].uid
