@@ -21,8 +21,10 @@ pytestmark = [
     pytest.mark.neo4j,
     pytest.mark.slow,
     # A start of Ray's that takes too long, and is tried again, leaves it with processes that it does not wait for.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <function Popen:pytest.PytestUnraisableExceptionWarning"
+    ),
 ]
 
 WAIT_S = 60.0
