@@ -34,6 +34,7 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_STARTED: list[RunningService] = []
 
 
 def wait_until(holds: Callable[[], object], what: str, timeout_s: float = START_TIMEOUT_S) -> None:
@@ -163,6 +164,7 @@ def start_service(server: TestServer, store: Path, **settings: str) -> RunningSe
         settings: Environment variables besides; they win.
     """
     environment = service_environment(server, store, **settings)
+    _refuse_another_store(server, store)
     log = store.with_name(f"{store.name}.log")
     log.touch()
     earlier = len(_json_lines(log))
@@ -176,6 +178,7 @@ def start_service(server: TestServer, store: Path, **settings: str) -> RunningSe
             stderr=output,
         )
     service = RunningService(process=process, log=log, store=store, settings=environment)
+    _STARTED.append(service)
     end = time.monotonic() + START_TIMEOUT_S
     while not service.address:
         heard = [line for line in service.log_lines()[earlier:] if line["message"] == "listening"]
@@ -187,6 +190,17 @@ def start_service(server: TestServer, store: Path, **settings: str) -> RunningSe
             raise AssertionError(f"the service ended: {log.read_text(encoding='utf-8')}")
         assert time.monotonic() < end, log.read_text(encoding="utf-8")
     return service
+
+
+def _refuse_another_store(server: TestServer, store: Path) -> None:
+    """A service that was left running would bind the graph to its own store as soon as a test has emptied it."""
+    _STARTED[:] = [service for service in _STARTED if service.process.poll() is None]
+    left = [
+        service.store
+        for service in _STARTED
+        if service.settings["NEO4J_URI"] == server.uri and service.store != store
+    ]
+    assert not left, f"services of other stores still run on {server.uri}: {left}"
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""Two services and what goes between them; a package, so that its fixtures end with it."""
