@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mgit.connection import Connection
 from mgit.cutting import cut_source
+from mgit.forms import FormRequest, take_form
 from mgit.frameworks.detection import open_source
 from mgit.frameworks.source import Source
 from mgit.layers import LayerRequest, make_layer_graph
@@ -38,7 +39,8 @@ class NewModel:
         request_id: Makes it idempotent.
         loss: What may be lost; None means nothing.
         recipe: How it was made, as another tool wrote it down.
-        layers: Which layer graph it gets; None means none.
+        layers: Which layer graph it gets; None means the one that the source tells.
+        form: Which form it takes over; None means that of the source.
     """
 
     header: parameters_pb2.ModelHeader
@@ -47,6 +49,7 @@ class NewModel:
     loss: LossRequest | None = None
     recipe: Recipe | None = None
     layers: LayerRequest | None = None
+    form: FormRequest | None = None
 
 
 def add_model(
@@ -70,7 +73,11 @@ def add_model(
     header.ties.extend(types_pb2.Tie(names=tie) for tie in source.ties)
     with contextlib.ExitStack() as spools:
         prepared = _prepare(connection, header, source, new.loss, spools)
-        job = Upload(header=header, cut=prepared.cut, request_id=new.request_id, lattices=prepared.lattices)
+        cut = prepared.cut
+        if new.form is not None:
+            cut, note = take_form(connection, header, cut, new.form)
+            notes += [note] if note else []
+        job = Upload(header=header, cut=cut, request_id=new.request_id, lattices=prepared.lattices)
         uploaded = upload(connection, job, progress)
     notes += [*prepared.notes, *_unused(uploaded.unused_hints)]
     return uploaded.model, Addition(
@@ -85,6 +92,7 @@ def add_model(
 
 def _add_layers(header: parameters_pb2.ModelHeader, new: NewModel, source: Source) -> Iterator[str]:
     """Put the layer graph into the header; gives notes for a person."""
+    header.layer_graph = source.layer_graph
     if new.layers is not None:
         names = [parameter.name for parameter in source.parameters]
         header.layer_graph, note = make_layer_graph(new.layers, new.source, names)

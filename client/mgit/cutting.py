@@ -81,17 +81,7 @@ def cut_source(source: Source, algorithm: DigestAlgorithm) -> CutSource:
             locations.setdefault(digest, place)
     chunks = {parameter.name: found for parameter, found in zip(cut, grouped, strict=False)}
     parameters = tuple(_refer(algorithm, parameter, chunks, first_of_tie) for parameter in source.parameters)
-    entries = [
-        FileEntry(
-            path=file.path,
-            kind=file.kind,
-            size_bytes=file.size_bytes,
-            stored_bytes=file.stored_bytes,
-            chunks=found,
-            prefix=file.prefix,
-        )
-        for file, found in zip(source.files, grouped[len(cut) :], strict=True)
-    ]
+    entries = map(_refer_file, source.files, grouped[len(cut) :])
     files = FileList(
         algorithm=algorithm,
         source_format=source.source_format,
@@ -109,6 +99,17 @@ def _refer(
 ) -> Parameter:
     name = first_of_tie.get(parameter.name, parameter.name)
     return make_parameter(algorithm, parameter.name, parameter.spec, chunks[name])
+
+
+def _refer_file(file: SourceFile, chunks: tuple[Digest, ...]) -> FileEntry:
+    return FileEntry(
+        path=file.path,
+        kind=file.kind,
+        size_bytes=file.size_bytes,
+        stored_bytes=file.stored_bytes,
+        chunks=chunks,
+        prefix=file.prefix,
+    )
 
 
 def _places_of_parameter(parameter: SourceParameter) -> Iterator[Location]:

@@ -6,13 +6,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mgit.auditing import AuditCalls
 from mgit.bisecting import BisectCalls
 from mgit.bugs import Bugs
 from mgit.chunks import WireChunkReader
+from mgit.closing import Closing
 from mgit.connection import Connection
 from mgit.content import ModelContent
 from mgit.creating.repository_calls import CreationCalls
@@ -121,6 +121,7 @@ class Repository(
     UpdateCalls,
     MergeCalls,
     DiffCalls,
+    Closing,
 ):
     """A connection to a service. Thread-safe; a context manager that closes itself.
 
@@ -398,17 +399,6 @@ class Repository(
     def close(self) -> None:
         """End running calls and the connection. Idempotent."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<repository at {self.address}{', closed' if self._connection.is_closed else ''}>"

@@ -13,6 +13,7 @@ from itertools import chain
 from mgit.connection import Connection, Patience
 from mgit.cutting import CutSource, Location
 from mgit.manifests import draft_parts
+from mgit.outgoing import Outgoing
 from mgit.progress import ProgressCounter
 from mgit_core.digest import Digest
 from mgit_core.errors import CorruptError, ErrorReason, FailedPreconditionError, MGitError, UnavailableError
@@ -121,7 +122,7 @@ class _Sender:
         )
 
     def _send_chunks(self, locations: dict[Digest, Location]) -> None:
-        pieces = _Pieces(chain(self._outline(locations), self._chunks(locations)))
+        pieces = Outgoing(chain(self._outline(locations), self._chunks(locations)))
         try:
             answer = self._connection.call(self._connection.parameters.UploadChunks, pieces, is_bounded=False)
         except MGitError:
@@ -201,20 +202,3 @@ class _Sender:
             self.sent_bytes += size_bytes
             self._patience.got_through()
             self._progress.add(size_bytes)
-
-
-class _Pieces(Iterator[parameters_pb2.UploadChunksRequest]):
-    """Messages for gRPC, which would only log what their making raises: here it ends them and is kept."""
-
-    def __init__(self, messages: Iterator[parameters_pb2.UploadChunksRequest]) -> None:
-        self._messages = messages
-        self.failure: Exception | None = None
-
-    def __next__(self) -> parameters_pb2.UploadChunksRequest:
-        try:
-            return next(self._messages)
-        except StopIteration:
-            raise
-        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits for the answer
-            self.failure = error
-            raise StopIteration from None

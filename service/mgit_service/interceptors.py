@@ -98,16 +98,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             "response_serializer": handler.response_serializer,
         }
         is_unary = not (handler.request_streaming or handler.response_streaming)
-        behavior: Any = next(
-            found
-            for found in (
-                handler.unary_unary,
-                handler.unary_stream,
-                handler.stream_unary,
-                handler.stream_stream,
-            )
-            if found is not None
-        )
+        behavior = _behavior_of(handler)
 
         async def answer_once(request: Any, context: Context) -> Any:
             async with self._around(begin(), context, is_bounded=is_unary):
@@ -212,6 +203,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         status = status_of(error, call.request_id)
         trailing = ((REQUEST_ID_KEY, call.request_id), (DETAILS_KEY, status.SerializeToString()))
         await context.abort(call.code, status.message, trailing)
+
+
+def _behavior_of(handler: Handler) -> Any:
+    """What answers the calls; a handler has it for one of the four kinds of calls."""
+    behaviors = (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream)
+    return next(found for found in behaviors if found is not None)
 
 
 def _metadata(details: grpc.HandlerCallDetails) -> dict[str, str]:

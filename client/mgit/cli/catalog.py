@@ -12,7 +12,7 @@ from mgit.cli.formatting import format_bytes, format_fields, format_moment, form
 from mgit.cli.invocation import Invocation, invocation_of
 from mgit.cli.layers import layer_lines
 from mgit.values import ModelState, Tag
-from mgit_core.creation import CreationRecord
+from mgit_core.creation import CreationRecord, is_merge
 from mgit_core.loss import LossMethod, LossRecord
 from mgit_core.names import LATEST, parse_reference
 
@@ -114,28 +114,7 @@ def _tensor_documents(model: Model) -> list[Document]:
 
 
 def _description(model: Model, tensors: list[Document], files: list[Document]) -> Iterator[str]:
-    yield from format_fields(
-        [
-            ("model", model.ref),
-            ("uid", model.uid),
-            ("state", model.state.value),
-            ("type", model.type or ""),
-            ("digest", model.digest or ""),
-            ("added", format_moment(model.created_at)),
-            (
-                "size",
-                f"{format_bytes(model.size_bytes)} in {model.tensor_count} tensors" if model.digest else "",
-            ),
-            *(("parent", _parent_line(edge)) for edge in document_of_model(model)["parents"]),  # type: ignore[attr-defined]
-            ("previous", "" if model.previous is None else model.previous.ref),
-            ("tags", " ".join(model.tags)),
-            ("data sets", ", ".join(f"{each.name}@{each.version}".rstrip("@") for each in model.datasets)),
-            *_loss_fields(model.loss),
-            *_creation_fields(model.creation),
-            *_promise_fields(model),
-            *((f"meta {key}", str(value)) for key, value in sorted(model.metadata.items())),
-        ]
-    )
+    yield from format_fields(_fields(model))
     if files:
         yield ""
         yield from format_table(
@@ -150,10 +129,31 @@ def _description(model: Model, tensors: list[Document], files: list[Document]) -
         )
 
 
+def _fields(model: Model) -> list[tuple[str, str]]:
+    size = f"{format_bytes(model.size_bytes)} in {model.tensor_count} tensors" if model.digest else ""
+    return [
+        ("model", model.ref),
+        ("uid", model.uid),
+        ("state", model.state.value),
+        ("type", model.type or ""),
+        ("digest", model.digest or ""),
+        ("added", format_moment(model.created_at)),
+        ("size", size),
+        *(("parent", _parent_line(edge)) for edge in document_of_model(model)["parents"]),  # type: ignore[attr-defined]
+        ("previous", "" if model.previous is None else model.previous.ref),
+        ("tags", " ".join(model.tags)),
+        ("data sets", ", ".join(f"{each.name}@{each.version}".rstrip("@") for each in model.datasets)),
+        *_loss_fields(model.loss),
+        *_creation_fields(model.creation),
+        *_promise_fields(model),
+        *((f"meta {key}", str(value)) for key, value in sorted(model.metadata.items())),
+    ]
+
+
 def _creation_fields(record: CreationRecord | None) -> Iterator[tuple[str, str]]:
     if record is None:
         return
-    yield "created by", record.entry_point
+    yield "created by", "merging, in the service" if is_merge(record) else record.entry_point
     yield from (("argument", f"{name}={value}") for name, value in sorted(record.arguments.items()))
     yield "seed", "" if record.seed is None else str(record.seed)
     yield "made with", ", ".join(f"{name} {value}" for name, value in sorted(record.environment.items()))

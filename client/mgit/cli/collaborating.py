@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,9 +12,6 @@ from mgit.cli.formatting import format_bytes, format_table
 from mgit.cli.invocation import Invocation, invocation_of
 from mgit.remotes.book import ORIGIN, Remotes
 from mgit.remotes.values import Remote, Transfer, TransferredModel
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 app = typer.Typer(rich_markup_mode=None)
 remotes = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
@@ -92,20 +89,8 @@ def push(
 
     Example: mgit push origin sst2
     """
-    invocation = invocation_of(context)
-    remote, refs = _remote_first(words or [])
-    with invocation.connect() as repository:
-        done = repository.push(
-            refs,
-            remote=remote,
-            since=since,
-            only=only,
-            rename=rename,
-            prefix=prefix,
-            force=force,
-            progress=invocation.shows_progress or None,
-        )
-    _answer(invocation, done, "Pushed")
+    said = _Said(words or (), since=since, only=only, rename=rename, prefix=prefix, force=force)
+    _exchange(invocation_of(context), said, is_push=True)
 
 
 @app.command()
@@ -134,20 +119,8 @@ def pull(
 
     Example: mgit pull origin sst2 --since minilm
     """
-    invocation = invocation_of(context)
-    remote, refs = _remote_first(words or [])
-    with invocation.connect() as repository:
-        done = repository.pull(
-            refs,
-            remote=remote,
-            since=since,
-            only=only,
-            rename=rename,
-            prefix=prefix,
-            force=force,
-            progress=invocation.shows_progress or None,
-        )
-    _answer(invocation, done, "Pulled")
+    said = _Said(words or (), since=since, only=only, rename=rename, prefix=prefix, force=force)
+    _exchange(invocation_of(context), said, is_push=False)
 
 
 @remotes.callback()
@@ -204,6 +177,35 @@ def rm(context: typer.Context, name: str = _NAME) -> None:
 
 
 app.add_typer(remotes, name="remote")
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The words and options of a push or a pull."""
+
+    words: Sequence[str]
+    since: str | None
+    only: Sequence[str]
+    rename: bool
+    prefix: str | None
+    force: bool
+
+
+def _exchange(invocation: Invocation, said: _Said, *, is_push: bool) -> None:
+    remote, refs = _remote_first(said.words)
+    with invocation.connect() as repository:
+        exchange = repository.push if is_push else repository.pull
+        done = exchange(
+            refs,
+            remote=remote,
+            since=said.since,
+            only=said.only,
+            rename=said.rename,
+            prefix=said.prefix,
+            force=said.force,
+            progress=invocation.shows_progress or None,
+        )
+    _answer(invocation, done, "Pushed" if is_push else "Pulled")
 
 
 def _remote_first(words: Sequence[str]) -> tuple[str | None, list[str]]:

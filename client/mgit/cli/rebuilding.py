@@ -51,13 +51,15 @@ def create(
     type_: str | None = typer.Option(None, "--type", help="A label that groups models."),
     meta: list[str] = typer.Option([], metavar="K=V", help="Metadata; may be repeated."),
     dataset: list[str] = typer.Option([], metavar="NAME[@V]", help="A data set it is trained on."),
+    no_files: bool = typer.Option(False, "--no-files", help="Take over no files of another model."),
     timeout: str | None = _TIMEOUT,
 ) -> None:
     """Make a model with a creation function and add it.
 
     The function gets its parents in their order, and by name its arguments and the seed; it gives arrays or tensors by
     name, or a module. It runs in a process of its own; what it prints goes to standard error. The call is recorded, so
-    that the model can be made again. Prints the reference of the new version.
+    that the model can be made again. A model with the same parameters as the version before it or as a parent takes over
+    files and layer graph of the first such one. Prints the reference of the new version.
 
     Example: mgit create recipes:finetune --name sst2 --parent minilm:finetuned --arg epochs=3 --seed 7
     """
@@ -76,6 +78,7 @@ def create(
             metadata=parse_metadata(meta),
             type=type_,
             datasets=[parse_dataset(text) for text in dataset],
+            no_files=no_files,
             timeout_s=None if timeout is None else parse_duration(timeout),
             hear=_listener(invocation),
             progress=invocation.shows_progress or None,
@@ -99,7 +102,7 @@ def rebuild(
     """Run the creation function of a model again, and compare.
 
     It gets the same parents, arguments and seed. Nothing is stored. Of models that one call made together all are made
-    and compared. Exit code 1 if a tensor differs by more than the tolerance, or names, shapes or types are others.
+    and compared. A merge is made again by the service and compared by digest. Exit code 1 if a tensor differs by more than the tolerance, or names, shapes or types are others.
 
     Example: mgit rebuild sst2@1 --tolerance 1e-6
     """
@@ -173,7 +176,7 @@ def _finite(number: float) -> float | None:
 def _lines(found: Rebuild) -> Iterator[str]:
     for each in (found, *found.others):
         yield from _lines_of_model(each)
-    yield f"The creation function took {format_seconds(found.seconds)}."
+    yield f"Making it again took {format_seconds(found.seconds)}."
     for name, (then, now) in found.environment.items():
         yield f"It ran with {name} {now or 'unknown'}; recorded was {then or 'unknown'}."
 

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from mgit.closing import Closing
 from mgit.frameworks.source import Source
 from mgit_core.creation import CreationRecord
 from mgit_core.errors import ErrorReason, InvalidArgumentError
@@ -29,11 +29,13 @@ class CreationCall:
         members: Parents of each model that the call makes, in order, by member; ``ALONE`` for a call that makes one. The
             function gets them in the order of their names, whatever it is here: a record does not keep another one.
         takes_any_source: Whether the function may have changed since it was recorded.
+        traces_layers: Whether layers of modules that it gives are traced.
     """
 
     record: CreationRecord
     members: Mapping[str, tuple[ParentLink, ...]]
     takes_any_source: bool = False
+    traces_layers: bool = False
 
     def __post_init__(self) -> None:
         """Refuses a call that makes nothing, or one model and several.
@@ -61,6 +63,7 @@ class CreationCall:
             "code_digest": None if self.takes_any_source else record.code_digest.hex(),
             "arguments": dict(record.arguments),
             "seed": record.seed,
+            "traces_layers": self.traces_layers,
             "members": {
                 member: [parent_document(link) for link in self.members[member]]
                 for member in sorted(self.members)
@@ -68,8 +71,8 @@ class CreationCall:
         }
 
 
-class Produced:
-    """What a call made: parameters in files of their own, until it is closed. A context manager.
+class Produced(Closing):
+    """What a call made: parameters in files of their own, until it is closed.
 
     Attributes:
         sources: What was made, by member; each may be added as a model.
@@ -92,17 +95,6 @@ class Produced:
     def close(self) -> None:
         """Delete the files. Idempotent."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from mgit.creating.rebuilds import Rebuild, RebuildOutcome, TensorDifference
 from mgit.cutting import cut_source
+from mgit.forms import without_tied_copies
 from mgit.frameworks.source import Source
 from mgit.model import Model
 from mgit.running.weights import ModelWeights, SourceWeights, Weights
@@ -29,9 +30,10 @@ def compare_source(model: Model, source: Source, tolerance: float) -> Rebuild:
     Raises:
         MGitError: As reading the model does.
     """
-    manifest = model.content.listing.manifest
-    recorded = {each.name: each for each in manifest.parameters}
-    rebuilt = {each.name: each for each in cut_source(source, manifest.algorithm).manifest.parameters}
+    listing = model.content.listing
+    cut = without_tied_copies(cut_source(source, listing.manifest.algorithm), listing)
+    recorded = {each.name: each for each in listing.manifest.parameters}
+    rebuilt = {each.name: each for each in cut.manifest.parameters}
     common = [name for name in recorded if name in rebuilt]
     reshaped = {
         name: (_told(recorded[name].spec), _told(rebuilt[name].spec))

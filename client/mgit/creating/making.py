@@ -10,20 +10,23 @@ from mgit.adding import NewModel, add_model, write_previous
 from mgit.chunks import WireChunkReader
 from mgit.connection import Connection
 from mgit.content import ModelContent
-from mgit.creating.calls import ALONE, CreationCall, Produced
+from mgit.creating.calls import ALONE, CreationCall
 from mgit.creating.comparing import compare_source
 from mgit.creating.functions import CreationSaid, check_source, record_creation
+from mgit.creating.merges import rebuild_merge
 from mgit.creating.rebuilds import Rebuild
 from mgit.creating.runner import CreationRunner
 from mgit.creation_records import write_creation
+from mgit.forms import FormRequest
+from mgit.frameworks.source import Source
 from mgit.graph import as_parent, list_pages, new_request_id
 from mgit.model import Model, read_model
 from mgit.progress import Progress, open_progress
 from mgit.running.given import read_given
-from mgit.values import Dataset, ModelReference, Parent
+from mgit.values import Dataset, ModelReference, Parent, reference_of
 from mgit.wire import write_dataset, write_metadata, write_parent
-from mgit_core.creation import CreationRecord
-from mgit_core.errors import ErrorReason, FailedPreconditionError, InvalidArgumentError
+from mgit_core.creation import CreationRecord, is_merge
+from mgit_core.errors import ErrorReason, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from mgit_core.lineage import ModelState, ParentLink
 from mgit_core.names import check_model_name
 from mgit_proto.v1 import lineage_pb2, parameters_pb2, types_pb2
@@ -43,6 +46,7 @@ class CreatedModel:
         metadata: Keys and values of the author's.
         type: A label that groups models.
         datasets: What it is trained on.
+        takes_files: Whether it takes over the files of a model that has the same parameters.
     """
 
     name: str
@@ -52,6 +56,7 @@ class CreatedModel:
     metadata: Mapping[str, object] | None = None
     type: str | None = None
     datasets: tuple[Dataset | str, ...] = ()
+    takes_files: bool = True
 
     def header(self, links: Iterable[Parent]) -> parameters_pb2.ModelHeader:
         """What a draft says of it.
@@ -84,6 +89,15 @@ class RunOptions:
     progress: Progress = True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PlannedModel:
+    """A model that is about to be made."""
+
+    parents: tuple[Parent, ...]
+    header: parameters_pb2.ModelHeader
+    form: FormRequest
+
+
 class Creator:
     """Runs creation functions and adds what they make."""
 
@@ -114,38 +128,53 @@ class Creator:
         self, said: CreationSaid, wanted: Mapping[str, CreatedModel], options: RunOptions
     ) -> Iterator[Model]:
         record = record_creation(said, self._connection.capabilities.algorithm)
-        links = {member: self._pin(model.parents) for member, model in wanted.items()}
         # What could not be added is refused before anything runs for it.
-        headers = {member: model.header(links[member]) for member, model in wanted.items()}
+        planned = {member: self._plan(model) for member, model in wanted.items()}
         call = CreationCall(
             record=record,
-            members={member: tuple(map(_link, parents)) for member, parents in links.items()},
+            members={member: tuple(map(_link, plan.parents)) for member, plan in planned.items()},
+            traces_layers=True,
         )
         runner = CreationRunner(self._connection.endpoint, hear=options.hear)
         with runner.run(call, timeout_s=options.timeout_s) as produced:
             group = str(uuid.uuid4()) if call.is_group else ""
             made = replace(record, environment=produced.environment, group=group)
             # In the order of the call, each durable before the next begins.
-            for member, header in headers.items():
-                header.creation.CopyFrom(write_creation(replace(made, member=member)))
-                yield self._add(header, produced, member, options.progress)
+            for member, plan in planned.items():
+                plan.header.creation.CopyFrom(write_creation(replace(made, member=member)))
+                yield self._add(plan, produced.sources[member], options.progress)
 
-    def _pin(self, parents: Iterable[Parent | ModelReference]) -> list[Parent]:
-        """The parents by uid, so that no later version takes their place while the function runs."""
-        pinned = []
-        for each in parents:
-            parent = as_parent(each)
-            reference = parent.parent if isinstance(parent.parent, str) else f"@{parent.parent.uid}"
-            request = lineage_pb2.GetModelRequest(model=reference)
-            summary = self._connection.call(self._connection.lineage.GetModel, request).model.summary
-            pinned.append(replace(parent, parent=f"@{summary.uid}"))
-        return pinned
+    def _plan(self, wanted: CreatedModel) -> _PlannedModel:
+        """What is known of a model before it is made, its parents by uid: no later version takes their place meanwhile."""
+        parents = [as_parent(each) for each in wanted.parents]
+        found = [self._get_model(parent.parent) for parent in parents]
+        pinned = tuple(
+            replace(parent, parent=f"@{model.summary.uid}")
+            for parent, model in zip(parents, found, strict=True)
+        )
+        before = self._previous(wanted)
+        origins = (*found,) if before is None else (before, *found)
+        form = FormRequest(origins=origins, takes_files=wanted.takes_files)
+        return _PlannedModel(parents=pinned, header=wanted.header(pinned), form=form)
 
-    def _add(
-        self, header: parameters_pb2.ModelHeader, produced: Produced, member: str, progress: Progress
-    ) -> Model:
-        new = NewModel(header=header, source=produced.sources[member], request_id=new_request_id())
-        with open_progress(progress, f"add {header.name}") as counter:
+    def _previous(self, wanted: CreatedModel) -> types_pb2.Model | None:
+        """The version before a new model; None if it is the first of its name, or shall have none."""
+        if wanted.no_previous:
+            return None
+        if wanted.previous is not None:
+            return self._get_model(wanted.previous)
+        try:
+            return self._get_model(check_model_name(wanted.name))
+        except NotFoundError:
+            return None
+
+    def _get_model(self, reference: ModelReference) -> types_pb2.Model:
+        request = lineage_pb2.GetModelRequest(model=reference_of(reference))
+        return self._connection.call(self._connection.lineage.GetModel, request).model
+
+    def _add(self, plan: _PlannedModel, source: Source, progress: Progress) -> Model:
+        new = NewModel(header=plan.header, source=source, request_id=new_request_id(), form=plan.form)
+        with open_progress(progress, f"add {plan.header.name}") as counter:
             added, addition = add_model(self._connection, new, counter)
         content = ModelContent(self._connection, self._reader, added.summary.uid)
         return read_model(added, content, addition)
@@ -178,6 +207,8 @@ class Rebuilding:
                 f"How {model.ref} was created was not recorded. Add it with created_by (--created-by), or make it "
                 "with repo.create (mgit create).",
             )
+        if is_merge(record):
+            return rebuild_merge(self._connection, model.uid)
         if not takes_any_source:
             check_source(record.entry_point, record.code_digest, self._connection.capabilities.algorithm)
         members = self._members(model, record)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,10 +17,12 @@ import numpy as np
 
 from mgit.frameworks.arrays import read_arrays
 from mgit.frameworks.source import Source, SourceParameter, open_file
+from mgit.layers import LayerRequest, make_layer_graph
 from mgit.running.telling import show_value
 from mgit.tensors import LazyTensor
 from mgit_core.chunking import chunk_ranges
 from mgit_core.errors import ErrorReason, InvalidArgumentError
+from mgit_core.layers.document import unpack_layer_graph
 from mgit_core.tensor import TensorSpec
 
 __all__ = ["read_outputs", "write_outputs"]
@@ -29,8 +31,10 @@ _BYTES_NAME = "parameters.bin"
 _INDEX_NAME = "index.json"
 
 
-def write_outputs(made: Mapping[str, object], folder: Path) -> None:
+def write_outputs(made: Mapping[str, object], folder: Path, *, traces_layers: bool = False) -> None:
     """Write what a function gave for each member; names that show one memory are written once.
+
+    Layers of modules are traced, if they are to be, once all parameters are written: the modules' code runs for it.
 
     Raises:
         InvalidArgumentError: INVALID_CREATION, for what is no parameters; UNKNOWN_DTYPE or SHAPE_MISMATCH.
@@ -40,6 +44,9 @@ def write_outputs(made: Mapping[str, object], folder: Path) -> None:
     with (folder / _BYTES_NAME).open("wb") as file:
         writer = _Writer(file)
         members = {member: writer.write(state) for member, state in states.items()}
+    if traces_layers:
+        for member, state in states.items():
+            members[member]["layer_graph"] = _trace(made[member], state).hex()
     (folder / _INDEX_NAME).write_text(json.dumps(members), encoding="utf-8")
 
 
@@ -49,7 +56,7 @@ def read_outputs(folder: Path) -> dict[str, Source]:
     Raises:
         OSError: If the files are not there.
         ValueError: If the index is none.
-        InvalidArgumentError: UNKNOWN_DTYPE or SHAPE_MISMATCH.
+        InvalidArgumentError: UNKNOWN_DTYPE, SHAPE_MISMATCH or INVALID_LAYER_GRAPH.
     """
     content = open_file(folder / _BYTES_NAME)
     index = json.loads((folder / _INDEX_NAME).read_text(encoding="utf-8"))
@@ -61,6 +68,7 @@ def read_outputs(folder: Path) -> dict[str, Source]:
                 for name, dtype, shape, start in document["parameters"]
             ),
             ties=tuple(map(tuple, document["ties"])),
+            layer_graph=_checked(bytes.fromhex(document.get("layer_graph", ""))),
         )
         for member, document in index.items()
     }
@@ -115,6 +123,24 @@ def _parameters_of(value: object, member: str) -> dict[str, Any]:
     if not found:
         raise _invalid(f"A model has at least one parameter; the creation function gave none{whose}.")
     return dict(found)
+
+
+def _trace(value: object, names: Collection[str]) -> bytes:
+    """The layer graph of a module; empty for arrays and tensors by name, and if there is no saying."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not isinstance(value, torch.nn.Module):
+        return b""
+    try:
+        document, _ = make_layer_graph(LayerRequest(), value, names)
+    except Exception:  # noqa: BLE001 - code of the module's may raise anything, and what it made is good without
+        return b""
+    return document
+
+
+def _checked(layer_graph: bytes) -> bytes:
+    if layer_graph:
+        unpack_layer_graph(layer_graph)
+    return layer_graph
 
 
 def _open_value(name: object, value: Any) -> SourceParameter:

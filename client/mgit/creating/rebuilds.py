@@ -28,7 +28,8 @@ class TensorDifference:
 
     Attributes:
         name: Name of the parameter.
-        largest_absolute: Largest difference of two items; infinite where only one of them is finite.
+        largest_absolute: Largest difference of two items; infinite where only one of them is finite, and for a merge,
+            which is compared by digest.
         largest_relative: The same in units of the recorded tensor's largest item.
     """
 
@@ -50,7 +51,7 @@ class Rebuild:
         missing: Names that the recorded model has only.
         unexpected: Names that the rebuilt one has only.
         reshaped: Names that both have with other shapes or data types; what was recorded, and what came.
-        seconds: How long the creation function took.
+        seconds: How long the creation function took, or the merge.
         environment: What it ran with then and now, where that differs; empty text for what is not known.
         others: The other models that the same call made.
     """

@@ -35,11 +35,15 @@ class CreationCalls:
         metadata: Mapping[str, object] | None = None,
         type: str | None = None,  # noqa: A002 - as in add
         datasets: Iterable[Dataset | str] = (),
+        no_files: bool = False,
         timeout_s: float | None = None,
         hear: Callable[[bytes], None] | None = None,
         progress: Progress = True,
     ) -> Model:
         """Make a model with a creation function, in a fresh process of its own, and add it with the record of the call.
+
+        If it has the same parameters, values aside, as the version before it or as a parent, it takes over files and layer
+        graph of the first such model, and comes back in that one's form. ``addition.notes`` say so.
 
         Args:
             function: A function of a module, or ``MODULE:FUNCTION``; ``mgit.creation_function`` tells what it gets and
@@ -53,6 +57,7 @@ class CreationCalls:
             metadata: As in ``add``.
             type: As in ``add``.
             datasets: As in ``add``.
+            no_files: Take over no files: it is parameters alone.
             timeout_s: When it is given up and killed; None means never.
             hear: Told what the function prints, as it comes.
             progress: As in ``add``; of what it made on its way to the service.
@@ -75,6 +80,7 @@ class CreationCalls:
             metadata=metadata,
             type=type,
             datasets=tuple(datasets),
+            takes_files=not no_files,
         )
         options = RunOptions(timeout_s=timeout_s, hear=hear, progress=progress)
         return Creator(self._connection).create(said, wanted, options)
@@ -89,6 +95,7 @@ class CreationCalls:
         metadata: Mapping[str, object] | None = None,
         type: str | None = None,  # noqa: A002 - as in add
         datasets: Iterable[Dataset | str] = (),
+        no_files: bool = False,
         timeout_s: float | None = None,
         hear: Callable[[bytes], None] | None = None,
         progress: Progress = True,
@@ -108,6 +115,7 @@ class CreationCalls:
             metadata: Of each of them.
             type: Of each of them.
             datasets: Of each of them.
+            no_files: As in ``create``, for each of them.
             timeout_s: As in ``create``.
             hear: As in ``create``.
             progress: As in ``create``.
@@ -122,7 +130,12 @@ class CreationCalls:
         shared = tuple(datasets)
         wanted = {
             name: CreatedModel(
-                name=name, parents=tuple(parents), metadata=metadata, type=type, datasets=shared
+                name=name,
+                parents=tuple(parents),
+                metadata=metadata,
+                type=type,
+                datasets=shared,
+                takes_files=not no_files,
             )
             for name, parents in members.items()
         }
@@ -140,7 +153,8 @@ class CreationCalls:
     ) -> Rebuild:
         """Run the creation function of a model again on the same parents, and compare. Nothing is stored.
 
-        Of models that one call made together all are made again and compared.
+        Of models that one call made together all are made again and compared. A merge is made again by the service, and
+        compared by digest: tolerance, source and time limit do not count then.
 
         Args:
             model: The model.

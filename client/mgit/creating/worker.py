@@ -45,7 +45,7 @@ def _attempt(document: dict[str, Any], connection: Connection, scratch: Path) ->
         made = _call(document, members)
         folder = scratch / "made"
         folder.mkdir()
-        write_outputs(made, folder)
+        write_outputs(made, folder, traces_layers=document["traces_layers"])
     except InvalidArgumentError as error:
         return {"error": error.message, "reason": None}
     except SystemExit as error:

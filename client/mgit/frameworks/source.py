@@ -189,6 +189,7 @@ class Source:
         ties: Groups of parameter names that share one memory.
         base_model: What an adapter says it was made for; None for any other model.
         notes: What a person should know, a sentence each.
+        layer_graph: The document of its layer graph; empty for a source that tells none.
     """
 
     source_format: str
@@ -197,6 +198,7 @@ class Source:
     ties: tuple[tuple[str, ...], ...] = ()
     base_model: str | None = None
     notes: tuple[str, ...] = ()
+    layer_graph: bytes = b""
 
 
 def open_file(path: Path) -> FileContent:

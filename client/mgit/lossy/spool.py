@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
+from mgit.closing import Closing
 from mgit_core.errors import ErrorReason, ResourceExhaustedError
 
 __all__ = ["Spool", "SpooledContent"]
 
 
-class Spool:
+class Spool(Closing):
     """A temporary file that is gone when it is closed, or when the process ends. Thread-safe."""
 
     def __init__(self) -> None:
@@ -55,17 +54,6 @@ class Spool:
     def close(self) -> None:
         """Let go of the bytes. Idempotent."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 import grpc
 
 from mgit.connection import Answers, Capabilities, Connection, Patience
+from mgit.outgoing import Outgoing
 from mgit_core.errors import (
     ErrorReason,
     FailedPreconditionError,
@@ -18,31 +19,10 @@ from mgit_core.errors import (
 )
 from mgit_proto.v1 import exchange_pb2 as pb
 
-__all__ = ["Outgoing", "Side", "check_sides"]
+__all__ = ["Side", "check_sides"]
 
 Message = TypeVar("Message")
 Response = TypeVar("Response")
-
-
-class Outgoing(Iterator[Message]):
-    """Messages for gRPC, which would only log what their making raises: here it ends them and is kept.
-
-    Attributes:
-        failure: What ended them, or None.
-    """
-
-    def __init__(self, messages: Iterator[Message]) -> None:
-        self._messages = messages
-        self.failure: Exception | None = None
-
-    def __next__(self) -> Message:
-        try:
-            return next(self._messages)
-        except StopIteration:
-            raise
-        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits for the answer
-            self.failure = error
-            raise StopIteration from None
 
 
 class Side:

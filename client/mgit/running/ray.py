@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from mgit.closing import Closing
 from mgit.entry_points import user_modules
 from mgit_core.errors import ErrorReason, FailedPreconditionError, UnavailableError
 
@@ -20,7 +20,7 @@ _STARTS = 2  # Ray gives itself half a minute, which is short for a machine that
 _END_TIMEOUT_S = 30.0
 
 
-class RayTasks:
+class RayTasks(Closing):
     """Tasks of Ray. A context manager: leaving it cancels what runs, and ends a Ray that was started for it.
 
     A Ray that this program is connected to is used as it is.
@@ -114,17 +114,6 @@ class RayTasks:
             raise error.cause from error
         except died:
             return None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _import_ray() -> Any:

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from types import TracebackType
-from typing import Self
 
+from mgit.closing import Closing
 from mgit.connection import Connection
 from mgit.running.messages import read_result, read_test, write_key
 from mgit.running.pool import ProcessPool
@@ -90,7 +89,7 @@ def run_tests(
         yield from runner.run(list(pairs))
 
 
-class ModelTestRunner:
+class ModelTestRunner(Closing):
     """Runs tests; its processes stay for the next ones until it is closed. A context manager.
 
     Code and inputs are looked at when a test is first run: one runner takes them to stay the same.
@@ -150,17 +149,6 @@ class ModelTestRunner:
     def close(self) -> None:
         """Kill what runs, and the processes that wait. Idempotent."""
         self._pool.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _tell_nobody(done: int, total: int) -> None:

@@ -99,3 +99,19 @@ def test_wrong_words_are_told(mgit_command: CommandLine, base: mgit.Model) -> No
     assert mgit_command.run("rebuild", base.ref).code == 4
     assert mgit_command.run("rebuild", "making/nobody").code == 3
     assert mgit_command.run("rebuild", base.ref, "--tolerance", "-1").code == 2
+
+
+def test_files_of_a_parent_are_taken_over_unless_they_are_not_wanted(
+    mgit_command: CommandLine, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    save_file({"w": np.ones(3, np.float32)}, folder / "model.safetensors")
+    (folder / "vocab.txt").write_text("a b\n")
+    base = mgit_command.json("add", str(folder), "--name", "making/folder")
+    words = ["create", "recipes_there:scale", "--parent", "making/folder:pruned", "--name"]
+    like = mgit_command.run(*words, "making/like")
+    assert "It has the same parameters as making/folder@1 and takes over its files." in like.err
+    assert mgit_command.json("show", "making/like")["files_digest"] == base["files_digest"]
+    alone = mgit_command.json(*words, "making/alone", "--no-files")
+    assert (alone["notes"], alone["files_digest"] == base["files_digest"]) == ([], False)

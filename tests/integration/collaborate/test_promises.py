@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
+from safetensors.numpy import save_file
 from tests.integration.collaborate.conftest import Pair, changed, equal
 
 import mgit
@@ -33,6 +37,27 @@ def test_reading_what_is_promised_says_where_it_is_and_how_to_get_it(pair: Pair)
     with pytest.raises(FailedPreconditionError, match=r"origin.*mgit pull") as caught:
         pair.here.get(pair.called("base")).load(progress=None)
     assert caught.value.reason is ErrorReason.PARAMETERS_PROMISED
+
+
+def test_a_model_that_is_made_takes_over_no_files_of_a_promised_one(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "made_here.py").write_text("def same(parents):\n    return parents[0].load(progress=None)\n")
+    folder = tmp_path / "base"
+    folder.mkdir()
+    save_file(pair.tensors(0), folder / "model.safetensors")
+    (folder / "vocab.txt").write_text("words that are in no other store\n")
+    base = pair.there.add(pair.called("base"), folder, progress=None)
+    tuned = pair.there.add(
+        pair.called("tuned"), pair.tensors(1), parents=[mgit.finetuned(base)], progress=None
+    )
+    pair.here.pull(tuned.ref, since=base.ref, progress=None)
+    made = pair.here.create("made_here:same", name=base.name, parents=[tuned.ref], progress=None)
+    assert (made.version, made.digest) == (2, tuned.digest)
+    assert made.files_digest == tuned.files_digest != base.files_digest
+    sys.modules.pop("made_here", None)
 
 
 def test_a_promised_model_is_completed_when_it_is_named(pair: Pair) -> None:

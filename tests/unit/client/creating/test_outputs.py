@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from mgit.creating.outputs import read_outputs, write_outputs
 from mgit.frameworks.source import Source
 from mgit_core.chunking import chunk_ranges
 from mgit_core.errors import ErrorReason, InvalidArgumentError
+from mgit_core.layers.document import unpack_layer_graph
+from mgit_core.layers.graph import LayerGraphSource
 
 
 def bytes_of_all(source: Source) -> dict[str, bytes]:
@@ -141,3 +144,42 @@ def test_types_that_no_model_has_are_refused(tmp_path: Path, array: Any) -> None
         write_outputs({"": {"w": array}}, tmp_path)
     assert caught.value.reason is ErrorReason.UNKNOWN_DTYPE
     assert "Array 'w' cannot be stored" in caught.value.message
+
+
+class Refuses(torch.nn.Module):
+    """A module with example inputs that cannot be had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = torch.nn.Linear(2, 2)
+
+    @property
+    def dummy_inputs(self) -> dict[str, torch.Tensor]:
+        raise RuntimeError("none today")
+
+
+def test_layers_of_modules_are_traced_and_not_of_arrays(tmp_path: Path) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))
+    made: dict[str, object] = {"module": module, "state": module.state_dict(), "refuses": Refuses()}
+    write_outputs(made, tmp_path, traces_layers=True)
+    sources = read_outputs(tmp_path)
+    graph = unpack_layer_graph(sources["module"].layer_graph)
+    assert (graph.source, [layer.path for layer in graph.layers]) == (LayerGraphSource.FX, ["0", "2"])
+    assert [sources[member].layer_graph for member in ("state", "refuses")] == [b"", b""]
+    assert bytes_of_all(sources["module"]) == bytes_of_all(sources["state"])
+
+
+def test_layers_are_traced_on_request_only(tmp_path: Path) -> None:
+    write_outputs({"": torch.nn.Linear(2, 3)}, tmp_path)
+    assert read_outputs(tmp_path)[""].layer_graph == b""
+
+
+def test_a_layer_graph_that_was_changed_meanwhile_is_refused(tmp_path: Path) -> None:
+    write_outputs({"": torch.nn.Linear(2, 3)}, tmp_path, traces_layers=True)
+    index = tmp_path / "index.json"
+    document = json.loads(index.read_text())
+    document[""]["layer_graph"] = "00ff"
+    index.write_text(json.dumps(document))
+    with pytest.raises(InvalidArgumentError) as caught:
+        read_outputs(tmp_path)
+    assert caught.value.reason is ErrorReason.INVALID_LAYER_GRAPH
