@@ -34,6 +34,9 @@ ITEMS = 1 << 18
 TIMEOUT_S = 300.0
 FAMILY = {"left": ["base"], "right": ["base"], "tip": ["left", "right"], "small": ["tip"]}
 """Parents by model; every function adds one to the sum of its parents."""
+MERGED = {"mean": ["left", "right"]}
+"""Sides by merge, which is made by the service: the mean of both."""
+MODELS = FAMILY | MERGED
 TEST = "is-small"
 _LOOK_S = 0.02  # Between looks, so that what is looked at gets on.
 _MODULE = "recipes_of_killed_updates"
@@ -134,6 +137,8 @@ class CascadeSeries:
                     type="family",
                     progress=None,
                 )
+            for name, sides in MERGED.items():
+                repo.merge(*sides, name=name, on_conflict="average", accept=True, progress=None)
             repo.tests.register(TEST, f"{_MODULE}:first_is_small", type="family")
 
     def __exit__(self, *_: object) -> None:
@@ -259,7 +264,7 @@ class CascadeSeries:
         update = repo.updates.get(next(iter(repo.updates.list())))
         told = [(step, step.error, step.failed_tests, step.tests) for step in update.steps]
         assert (update.state, update.passed) == (CascadeState.PUBLISHED, True), told
-        for name, parents in FAMILY.items():
+        for name, parents in MODELS.items():
             model = repo.get(name)
             assert model.version == self.version
             assert [edge.parent_ref for edge in model.parents] == [
@@ -290,10 +295,10 @@ class Watcher:
         with mgit.connect(self._series.address, timeout_s=5) as repo:
             while not self._over.wait(_LOOK_S):
                 try:
-                    found = {model.name: model.version for model in repo.models() if model.name in FAMILY}
+                    found = {model.name: model.version for model in repo.models() if model.name in MODELS}
                 except mgit.errors.MGitError:
                     continue  # The service is being killed.
-                if len(set(found.values())) == 1 and len(found) == len(FAMILY):
+                if len(set(found.values())) == 1 and len(found) == len(MODELS):
                     self.seen |= set(found.values())
                 else:
                     self.torn.append(found)
@@ -323,7 +328,10 @@ def weights(value: float) -> dict[str, np.ndarray]:
 
 def value_of(name: str, base: float) -> float:
     """What the numbers of a model are, made from a base of ``base``."""
-    return base if name == "base" else 1 + sum(value_of(parent, base) for parent in FAMILY[name])
+    if name == "base":
+        return base
+    values = [value_of(parent, base) for parent in MODELS[name]]
+    return sum(values) / len(values) if name in MERGED else 1 + sum(values)
 
 
 def open_gate(path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.neo4j_server import TestServer, empty_graph
 from mgit_proto.v1 import (
     audit_pb2_grpc,
     cascade_pb2_grpc,
+    compare_pb2_grpc,
     exchange_pb2_grpc,
     lineage_pb2_grpc,
     maintenance_pb2,
@@ -133,6 +134,7 @@ class Stubs:
         self.model_tests = model_tests_pb2_grpc.ModelTestServiceStub(channel)
         self.cascades = cascade_pb2_grpc.CascadeServiceStub(channel)
         self.exchange = exchange_pb2_grpc.ExchangeServiceStub(channel)
+        self.compare = compare_pb2_grpc.CompareServiceStub(channel)
 
 
 def _json_lines(log: Path) -> list[dict[str, Any]]:

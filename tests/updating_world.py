@@ -47,6 +47,15 @@ def draw(parents, *, name, seed):
     return {key: array + random.standard_normal(array.shape, np.float32) for key, array in parents[0].load().items()}
 
 
+def edit(parents, *, name, key, amount, more=""):
+    # ``more`` is changed too, once a file of this name is there.
+    _tell(name)
+    made = parents[0].load()
+    for each in [key, more] if more and os.path.exists(more) else [key]:
+        made[each] = made[each] + np.float32(amount)
+    return made
+
+
 def together(parents, *, amount):
     _tell("+".join(sorted(parents)))
     shared = next(iter(parents.values()))[0].load()["w"] + np.float32(amount)

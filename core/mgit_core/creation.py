@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mgit_core.digest import DIGEST_SIZE, Digest
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_core.metadata import MetadataValue, check_metadata
 
-__all__ = ["MAX_SOURCE_BYTES", "CreationRecord", "check_creation"]
+__all__ = [
+    "MAX_SOURCE_BYTES",
+    "MERGE_ENTRY_POINT",
+    "CreationRecord",
+    "check_creation",
+    "is_merge",
+    "merge_base_of",
+    "with_merge_base",
+]
+
+MERGE_ENTRY_POINT = "mgit/service:merge"
+"""Stands where a creation function would, for models that the service merged: no Python module has a slash in its name."""
 
 MAX_SOURCE_BYTES = 256 * 1024
 _MAX_ENTRY_POINT = 1_000
 _MAX_ENVIRONMENT_BYTES = 16 * 1024
 _MAX_MEMBER = 200
+_BASE = "base"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +37,7 @@ class CreationRecord:
     A rebuild calls it with the parameters of the model's provenance parents, in their order.
 
     Attributes:
-        entry_point: ``MODULE:FUNCTION``.
+        entry_point: ``MODULE:FUNCTION``; MERGE_ENTRY_POINT for a model that the service merged.
         code_digest: Digest of the source behind it.
         source: That source, for people to read; empty if it is not at hand. It is never run.
         arguments: Handed to the function by name.
@@ -44,6 +56,21 @@ class CreationRecord:
     environment: Mapping[str, str] = field(default_factory=dict)
     group: str = ""
     member: str = ""
+
+
+def is_merge(record: CreationRecord) -> bool:
+    """Whether the service merged the model; then no code of anybody's makes it anew."""
+    return record.entry_point == MERGE_ENTRY_POINT
+
+
+def merge_base_of(record: CreationRecord) -> str | None:
+    """UID of the base of a merge; None for what a creation function made."""
+    return str(record.arguments.get(_BASE, "")) if is_merge(record) else None
+
+
+def with_merge_base(record: CreationRecord, uid: str) -> CreationRecord:
+    """The record of a merge with another base."""
+    return replace(record, arguments={**record.arguments, _BASE: uid})
 
 
 def check_creation(record: CreationRecord) -> CreationRecord:

@@ -11,7 +11,8 @@ from tests.stateful.twins import NOBODY, Refused, Twins, models, requests
 from mgit_core.cascade.graph import CascadeGraph, PlanOptions
 from mgit_core.cascade.planning import plan_cascade
 from mgit_core.cascade.values import Cascade, CascadeState, CascadeStep, PublishMode, StepLease
-from mgit_core.lineage import ModelCommit, ParentLink, Previous
+from mgit_core.lineage import ModelCommit, ParentLink, Previous, Relation
+from mgit_core.merge.recording import MergeCall, record_merge
 from mgit_core.ports.cascades import StepReport
 from mgit_core.ports.graph import Lineage, Page
 from mgit_storage.testing.values import fresh_uid, make_commit, make_creation
@@ -31,6 +32,7 @@ class Creation:
     content: str
     parents: tuple[int, ...]
     group: str
+    base: int | None
 
 
 creations = st.builds(
@@ -39,6 +41,7 @@ creations = st.builds(
     content=st.sampled_from(("x", "y")),
     parents=st.lists(models, max_size=2, unique=True).map(tuple),
     group=st.sampled_from(_GROUPS),
+    base=st.none() | models,
 )
 reports = st.sampled_from(
     (
@@ -63,7 +66,13 @@ class CascadeRules(Twins):
         self.held: list[tuple[StepLease, CascadeStep]] = []
 
     def creation_commit(self, drawn: Creation, uids: list[str]) -> ModelCommit:
-        """A commit with its creation record; a parent comes once."""
+        """A commit with its creation record, that of a merge if it has a base; a parent comes once."""
+        if drawn.base is not None:
+            sides = (ParentLink(parent_uid=uid, relation=Relation.MERGED) for uid in dict.fromkeys(uids))
+            return replace(
+                make_commit(drawn.name, *sides, content=drawn.content, epoch=self.epoch),
+                creation=record_merge(MergeCall(base_uid=self.uid(drawn.base))),
+            )
         links = (ParentLink(parent_uid=uid) for uid in dict.fromkeys(uids))
         group = drawn.group and f"00000000-0000-4000-8000-0000000000{drawn.group[1:]:>02}"
         member = fresh_uid() if group else ""
@@ -199,6 +208,7 @@ class CascadeRules(Twins):
         self.ask(lambda lineage: lineage.cascades.get(cascade_id))
         self.ask(lambda lineage: lineage.cascades.list_page(Page(size=size)))
         self.ask(lambda lineage: lineage.staging.list_page(Page(size=size)))
+        self.ask(lambda lineage: lineage.staging.list_undecided(Page(size=size)))
         self.ask(lambda lineage: lineage.cascades.running_over(self.uids))
         if self.held:
             lease = self.held[-1][0]

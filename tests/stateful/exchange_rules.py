@@ -83,8 +83,8 @@ class ExchangeRules(Twins):
 
     def __init__(self) -> None:
         super().__init__()
-        self.test = make_model_test("t", threshold=0.25)
-        self.bug = make_bug("of another store", ModelSubject(fresh_uid()))
+        self.test_elsewhere = make_model_test("t", threshold=0.25)
+        self.bug_elsewhere = make_bug("of another store", ModelSubject(fresh_uid()))
 
     def _arriving(self, arrival: Arrival) -> ImportedModel:
         uid = fresh_uid() if arrival.known is None else self.uid(arrival.known)
@@ -110,7 +110,7 @@ class ExchangeRules(Twins):
     @rule(parcel=parcels, force=st.booleans(), request=requests)
     def import_records(self, parcel: Parcel, force: bool, request: int | None) -> None:  # noqa: FBT001 - drawn
         moment = _LATER if parcel.is_late else _LONG_AGO
-        test = replace(self.test, updated_at=moment, threshold=0.75, is_removed=parcel.is_removed)
+        test = replace(self.test_elsewhere, updated_at=moment, threshold=0.75, is_removed=parcel.is_removed)
         tested = [self._found(self.uid(each)) for each in parcel.tested]
         results = [
             make_result(test, model, 0.5) for model in tested if isinstance(model, Model) and model.parameters
@@ -120,7 +120,7 @@ class ExchangeRules(Twins):
             TensorSubject(make_commit("m", content="x").tensors[0].digest),
         )
         bug = replace(
-            self.bug,
+            self.bug_elsewhere,
             affects=(*(ModelSubject(self.uid(each)) for each in parcel.affected), *data),
             fixed_in=tuple(_summary(self.uid(each)) for each in parcel.affected[:1]),
             state=BugState.CLOSED if parcel.is_late else BugState.OPEN,

@@ -119,7 +119,7 @@ class LineageTwins(BugRules, ModelTestRules):
         if not isinstance(self.ask(ask), Refused):
             self.leases.append(given)
 
-    def lease(self, index: int) -> dict[int, Lease]:
+    def lease_given(self, index: int) -> dict[int, Lease]:
         """What both gave at one of the acquisitions; mostly the last one."""
         stranger = Lease(holder="nobody", number=1, seconds=LEASE_SECONDS, work="gc")
         nobodys = {id(self.real): stranger, id(self.twin): stranger}
@@ -127,7 +127,7 @@ class LineageTwins(BugRules, ModelTestRules):
 
     @rule(index=st.sampled_from((0, 0, 0, 1)), is_over=st.booleans())
     def renew_or_release(self, index: int, is_over: bool) -> None:  # noqa: FBT001 - drawn
-        lease = self.lease(index)
+        lease = self.lease_given(index)
         if is_over:
             self.ask(lambda lineage: lineage.leases.release(lease[id(lineage)]))
         else:
@@ -135,7 +135,7 @@ class LineageTwins(BugRules, ModelTestRules):
 
     @rule(index=st.sampled_from((0, 0, 0, 1)), key=st.sampled_from((None, "condemned/list")))
     def condemn(self, index: int, key: str | None) -> None:
-        lease = self.lease(index)
+        lease = self.lease_given(index)
         answer = self.ask(lambda lineage: lineage.binding.condemn(key, lease[id(lineage)]))
         if not isinstance(answer, Refused):
             assert (answer.epoch, answer.condemned) == (self.epoch + 1, key)

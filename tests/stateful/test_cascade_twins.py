@@ -24,7 +24,7 @@ class CascadeTwins(CascadeRules):
         """A diamond below the first base, and an update that began, so that most of what is drawn concerns it."""
         self.commit("base")
         for name, parents in (("a", (0,)), ("b", (0,)), ("c/d", (1, 2))):
-            self.create(drawn=Creation(name=name, content="x", parents=parents, group=""))  # type: ignore[call-arg]
+            self.create(drawn=Creation(name=name, content="x", parents=parents, group="", base=None))  # type: ignore[call-arg]
         self.commit("base")
         self.start(old=0, new=4, publish=publish, stops=True, request=None)  # type: ignore[call-arg]
         self.lease(index=0)  # type: ignore[call-arg]

@@ -71,7 +71,7 @@ class Twins(RuleBasedStateMachine):
     def ask(self, question: Callable[[Lineage], Coroutine[Any, Any, T]]) -> T | Refused:
         """The answer of both, which is one."""
         real, twin = (self._answer(question, lineage) for lineage in (self.real, self.twin))
-        assert _timeless(real) == _timeless(twin)
+        assert _timeless(real) == _timeless(twin), f"Neo4j says {real}, memory says {twin}"
         return real
 
     def _answer(self, question: Callable[[Lineage], Coroutine[Any, Any, T]], lineage: Lineage) -> T | Refused:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
-from mgit.cli.formatting import format_bytes, format_table
+from mgit.cli.formatting import format_bytes, format_moment, format_table
 from mgit.cli.invocation import Invocation, invocation_of
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 
 if TYPE_CHECKING:
-    from mgit.merging import Merge, MergeConflict, PossibleConflict
+    from mgit.merging import Merge, MergeConflict, PossibleConflict, StagedMerge
     from mgit.values import ModelSummary
 
 app = typer.Typer(rich_markup_mode=None)
@@ -56,6 +57,8 @@ def merge(
     jobs: int | None = typer.Option(None, metavar="N", help="Tests at a time; default: one for each core."),
     publish: str | None = typer.Option(None, metavar="@UID", help="Make a model of a merge that was kept."),
     discard: str | None = typer.Option(None, metavar="@UID", help="Remove a merge that was kept."),
+    staged: bool = typer.Option(False, "--staged", help="List merges that wait for --publish or --discard."),
+    limit: int = typer.Option(50, metavar="N", min=1, help="Most of them to list."),
 ) -> None:
     """Merge two models against their common ancestor.
 
@@ -67,6 +70,9 @@ def merge(
     Example: mgit merge reviews alice-reviews --name reviews
     """
     invocation = invocation_of(context)
+    if staged:
+        _list_staged(invocation, limit)
+        return
     if publish is not None or discard is not None:
         _decide(invocation, publish, discard)
         return
@@ -99,6 +105,39 @@ def merge(
         invocation.tell(each)
     if not made.is_made:
         raise typer.Exit(_NOT_OK)
+
+
+def _list_staged(invocation: Invocation, limit: int) -> None:
+    with invocation.connect() as repository:
+        found = list(itertools.islice(repository.staged_merges(), limit + 1))
+    is_truncated, found = len(found) > limit, found[:limit]
+    if not found:
+        invocation.tell("No merge waits to be decided.")
+    if is_truncated:
+        invocation.tell(f"There are more than these {limit}; --limit lists more.")
+    document = {"staged": [_staged_document(each) for each in found], "truncated": is_truncated}
+    invocation.answer(document, lambda: staged_lines(found), [each.ref for each in found])
+
+
+def _staged_document(staged: StagedMerge) -> dict[str, object]:
+    return {
+        "uid": staged.uid,
+        "name": staged.name,
+        "base": staged.base,
+        "ours": staged.ours,
+        "theirs": staged.theirs,
+        "created_at": staged.created_at.isoformat(timespec="milliseconds"),
+    }
+
+
+def staged_lines(found: Sequence[StagedMerge]) -> Iterator[str]:
+    """Merges that wait, as a table for a person."""
+    if found:
+        rows = [
+            (each.ref, each.name, each.ours, each.theirs, each.base, format_moment(each.created_at))
+            for each in found
+        ]
+        yield from format_table(("MERGE", "NAME", "OURS", "THEIRS", "BASE", "STAGED"), rows, "llllll")
 
 
 def _decide(invocation: Invocation, publish: str | None, discard: str | None) -> None:

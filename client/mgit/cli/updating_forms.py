@@ -18,6 +18,7 @@ from mgit.updating import (
     UpdateProgress,
     UpdateStep,
 )
+from mgit_core.creation import MERGE_ENTRY_POINT
 
 __all__ = [
     "document_of_progress",
@@ -39,7 +40,10 @@ _WHY = {
     ),
     LeaveOutReason.UNCHANGED: ("none of its parents is made anew", ""),
     LeaveOutReason.REMOVED: ("it was removed", ""),
-    LeaveOutReason.PARENT_REMOVED: ("a parent that it needs was removed", "--skip it, or make it by hand"),
+    LeaveOutReason.PARENT_REMOVED: (
+        "a parent that it needs was removed, or the base of its merge is not here",
+        "make it by hand",
+    ),
     LeaveOutReason.PRECEDES_NEW: ("the new model follows it or was made from it", ""),
 }
 _MOST_ERROR_LINES = 12
@@ -114,7 +118,7 @@ def plan_lines(update: Update) -> Iterator[str]:
                 str(step.number),
                 step.old.ref,
                 ", ".join(_parent(parent, makers) for parent in step.parents),
-                step.entry_point,
+                "merging again" if step.entry_point == MERGE_ENTRY_POINT else step.entry_point,
             )
             for step in update.steps
         ]

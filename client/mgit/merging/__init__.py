@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from mgit.merging.calls import MergeCalls
-from mgit.merging.values import Merge, MergeConflict, MergeOutcome, PossibleConflict
+from mgit.merging.values import Merge, MergeConflict, MergeOutcome, PossibleConflict, StagedMerge
 
-__all__ = ["Merge", "MergeCalls", "MergeConflict", "MergeOutcome", "PossibleConflict"]
+__all__ = ["Merge", "MergeCalls", "MergeConflict", "MergeOutcome", "PossibleConflict", "StagedMerge"]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mgit.connection import Connection, Patience
-from mgit.graph import new_request_id
-from mgit.merging.messages import FAIL, MergeAnswer, write_choice
-from mgit.merging.values import Merge, MergeOutcome
+from mgit.graph import list_pages, new_request_id
+from mgit.merging.judging import accepts, tell_refusal
+from mgit.merging.messages import FAIL, MergeAnswer, read_staged, write_choice
+from mgit.merging.values import Merge, MergeOutcome, StagedMerge
 from mgit.progress import Progress, ProgressCounter, open_count, open_progress
 from mgit.values import ModelReference, reference_of
 from mgit_core.errors import MGitError, UnavailableError
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from mgit.values import Addition
 
 __all__ = ["MergeCalls"]
-
-_PASSED = "passed"
 
 
 class MergeCalls:
@@ -124,6 +123,20 @@ class MergeCalls:
         answer = self._connection.call(self._connection.compare.DecideMerge, request)
         return self._model(answer.model) if answer.HasField("model") else None
 
+    def staged_merges(self) -> Iterator[StagedMerge]:
+        """Merged models that wait for ``decide_merge``, oldest first, as pages arrive; whoever made them.
+
+        They were kept, or their client ended while it ran tests. The collection leaves them alone. What a running client
+        is testing is among them, too.
+        """
+
+        def ask(token: str) -> tuple[Iterable[StagedMerge], str]:
+            request = merge_pb2.ListStagedMergesRequest(page_token=token)
+            answer = self._connection.call(self._connection.compare.ListStagedMerges, request)
+            return map(read_staged, answer.models), answer.next_page_token
+
+        return list_pages(ask)
+
     def _ask(self, request: merge_pb2.MergeModelsRequest, counter: ProgressCounter) -> MergeAnswer:
         """The whole answer; asked for again, by the same request id, while the service is away or was overtaken."""
         patience = Patience(self._connection)
@@ -150,7 +163,7 @@ class MergeCalls:
         assert staged is not None  # noqa: S101 - what is staged is a model
         with self._discarded_on_error(staged):
             runs = self._run_tests(staged, jobs, progress)
-        if _are_good(runs):
+        if accepts(runs):
             published = self.decide_merge(staged, publish=True)
             return replace(merge, outcome=MergeOutcome.ACCEPTED, model=published, tests=runs)
         notes = (*merge.notes, _tell_refusal(runs))
@@ -177,19 +190,8 @@ class MergeCalls:
             raise
 
 
-def _are_good(runs: Sequence[ModelTestRun]) -> bool:
-    """Whether the tests accept a model: none is bad, and one at least judged."""
-    is_judged = any(run.outcome == _PASSED for run in runs)
-    return is_judged and not any(run.is_bad for run in runs)
-
-
 def _tell_refusal(runs: Sequence[ModelTestRun]) -> str:
-    bad = sorted(run.test.name for run in runs if run.is_bad)
-    if bad:
-        return (
-            f"It was not accepted, since {len(bad)} of {len(runs)} tests did not pass: {', '.join(bad[:10])}."
-        )
-    return (
-        "It was not accepted, since no registered test judges it: changes that may spoil each other need one that "
-        "passes. 'mgit test register' adds one; '--accept' takes the merge without."
-    )
+    told = f"It was not accepted, since {tell_refusal(runs)}."
+    if any(run.is_bad for run in runs):
+        return told
+    return f"{told} 'mgit test register' adds one; '--accept' takes the merge without."

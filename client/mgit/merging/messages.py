@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mgit.merging.values import Merge, MergeConflict, MergeOutcome, PossibleConflict
-from mgit.wire import read_summary
+from mgit.merging.values import Merge, MergeConflict, MergeOutcome, PossibleConflict, StagedMerge
+from mgit.wire import read_summary, read_time
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_proto.v1 import merge_pb2 as pb
 from mgit_proto.v1 import types_pb2
 
-__all__ = ["FAIL", "MergeAnswer", "write_choice"]
+__all__ = ["FAIL", "MergeAnswer", "read_staged", "write_choice"]
+
+_RECIPE = "merge"
 
 FAIL = "fail"
 """The word for leaving conflicts unresolved."""
@@ -87,6 +90,17 @@ class MergeAnswer:
             notes=() if summary is None else tuple(summary.notes),
             stored_bytes=end.stored_bytes,
         )
+
+
+def read_staged(model: types_pb2.Model) -> StagedMerge:
+    """A staged merge; its recipe says what it was merged from."""
+    recipe = json.loads(model.metadata[_RECIPE].text)
+    return StagedMerge(
+        uid=model.summary.uid,
+        name=model.summary.name,
+        created_at=read_time(model.summary.created_at),
+        **{role: recipe[role]["ref"] for role in ("base", "ours", "theirs")},
+    )
 
 
 def _read_sides(summary: pb.MergeSummary | None) -> Mapping[str, Any]:

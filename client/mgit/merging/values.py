@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from mgit.running import ModelTestRun
     from mgit.values import ModelSummary
 
-__all__ = ["Merge", "MergeConflict", "MergeOutcome", "PossibleConflict"]
+__all__ = ["Merge", "MergeConflict", "MergeOutcome", "PossibleConflict", "StagedMerge"]
 
 
 class MergeOutcome(enum.StrEnum):
@@ -72,6 +73,35 @@ class PossibleConflict:
     theirs: str
     dependence: str
     through: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class StagedMerge:
+    """A merged model that waits for somebody to publish or discard it.
+
+    Attributes:
+        uid: What names it, as ``@UID``.
+        name: The name that it would have.
+        created_at: When it was staged, UTC.
+        base: Reference of what both sides were compared with.
+        ours: Reference of one side.
+        theirs: Reference of the other.
+    """
+
+    uid: str
+    name: str
+    created_at: datetime
+    base: str
+    ours: str
+    theirs: str
+
+    @property
+    def ref(self) -> str:
+        """``@UID``, as ``decide_merge`` takes it."""
+        return f"@{self.uid}"
+
+    def __repr__(self) -> str:
+        return f"<staged merge {self.ref} of {self.ours} and {self.theirs}>"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -16,8 +16,9 @@ from mgit.connection import Connection
 from mgit.creating.calls import ALONE, CreationCall
 from mgit.creating.runner import CreationRunner
 from mgit.creation_records import read_creation
-from mgit.running import ModelTestRunner, RunOptions
+from mgit.running import ModelTestRun, ModelTestRunner, RunOptions
 from mgit.updating.leases import DEFAULT_LEASE_S, HeldLease, is_lost, outlast, report_step, take_step
+from mgit.updating.merging import StepMerging, is_hopeless, is_merge_step, judge_merge
 from mgit.updating.messages import read_cascade_state, read_links, read_step_state
 from mgit.updating.models import NewTarget, stage_target
 from mgit.updating.stopping import Stopping
@@ -125,16 +126,21 @@ class StepWorker:
 
     def _attempt(self, lease: StepLease, step: pb.CascadeStep, stopping: Stopping) -> StepReport:
         try:
-            if step.state != pb.STEP_STATE_STAGED:
+            is_undecided = is_merge_step(step) and self._merge(lease, step, stopping)
+            if not is_merge_step(step) and step.state != pb.STEP_STATE_STAGED:
                 self._make(lease, step, stopping)
-            failed = outlast(self._connection, lambda: self._test(step.targets, stopping))
+            runs = outlast(self._connection, lambda: self._test(step.targets, stopping))
+            failed = tuple(sorted({run.test.name for run in runs if run.is_bad}))
             report = StepReport(failed_tests=failed)
+            if is_undecided:
+                report = judge_merge(lease, runs, report)
         except UnavailableError:
             if not stopping.is_stopped:
                 raise
             report = _GIVEN_BACK
         except MGitError as error:
-            report = StepReport(error=_told(error), is_final=error.reason in _FINAL)
+            is_final = error.reason in _FINAL or (is_merge_step(step) and is_hopeless(error))
+            report = StepReport(error=_told(error, lease), is_final=is_final)
         except Exception as error:  # noqa: BLE001 - a fault at one step must not hold up the others
             report = StepReport(error=f"{type(error).__name__}: {error}")
         return _GIVEN_BACK if self._is_cancelled else report
@@ -145,6 +151,7 @@ class StepWorker:
         call = CreationCall(
             record=read_creation(step.targets[0].creation),
             members={member: read_links(target.parents) for member, target in targets.items()},
+            traces_layers=True,
         )
         timeout_s = self._options.timeout_s
         with (
@@ -157,14 +164,19 @@ class StepWorker:
                 )
                 stage_target(self._connection, lease, new)
 
-    def _test(self, targets: Sequence[pb.StepTarget], stopping: Stopping) -> tuple[str, ...]:
-        """Run the tests of staged models; gives the names of those that were not passed."""
+    def _merge(self, lease: StepLease, step: pb.CascadeStep, stopping: Stopping) -> bool:
+        """Have the service merge, also if an earlier attempt did: it tells whether tests have to accept the model."""
+        with stopping.watch(StepMerging(self._connection, lease, step.targets[0])) as merging:
+            return outlast(self._connection, merging.merge)
+
+    def _test(self, targets: Sequence[pb.StepTarget], stopping: Stopping) -> Sequence[ModelTestRun]:
+        """Run the tests of staged models."""
         pairs = plan_target_tests(self._connection, targets)
         if not pairs:
             return ()
         options = RunOptions(jobs=self._options.job_count)
         with ModelTestRunner(self._connection, options) as runner, stopping.watch(runner):
-            return tuple(sorted({run.test.name for run in runner.run(pairs) if run.is_bad}))
+            return tuple(runner.run(pairs))
 
     def _report(self, lease: StepLease, report: StepReport) -> pb.ReportStepResponse | None:
         """What the service says to the report; None if the step is another's."""
@@ -179,7 +191,13 @@ class StepWorker:
 _GIVEN_BACK = StepReport(is_released=True)
 
 
-def _told(error: MGitError) -> str:
-    """Why a step failed, with the end of what its function printed."""
+def _told(error: MGitError, lease: StepLease) -> str:
+    """Why a step failed, with the end of what its function printed, or what to do about a parent that is gone."""
+    if error.reason is ErrorReason.MODEL_REMOVED:
+        return (
+            f"{error.message} The update had published it, and makes no model twice: this step cannot be done any more. "
+            f"'mgit update cancel {lease.cascade_id}' ends the update, whose published models stay; a new update makes "
+            "what is left."
+        )
     output = error.details.get("output", "").rstrip()[-_MOST_OUTPUT:]
     return f"{error.message}\nThe end of its output:\n{output}" if output else error.message

@@ -54,7 +54,8 @@ class UpdateStep:
         old: The model that it replaces.
         new_uid: UID of the new model, chosen when the update was planned.
         new: The new model once it has a number; None before.
-        entry_point: ``MODULE:FUNCTION`` of the creation function.
+        entry_point: ``MODULE:FUNCTION`` of the creation function; ``mgit/service:merge`` for a merge, which the service
+            does again.
         parents: What it is made from, in order.
         state: How far it is.
         attempt: How often a worker took it.

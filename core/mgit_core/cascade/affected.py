@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mgit_core.cascade.graph import CascadeGraph, PlanOptions
 from mgit_core.cascade.values import LeaveOutReason, LeftOut
+from mgit_core.creation import merge_base_of
 from mgit_core.lineage import ModelState
 
 __all__ = ["Affected", "find_affected", "reach"]
+
+T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +29,9 @@ class Affected:
     left_out: tuple[LeftOut, ...]
 
 
-def reach(
-    steps: Mapping[str, Iterable[str]], starts: Iterable[str], *, stop_at: Collection[str] = ()
-) -> set[str]:
+def reach(steps: Mapping[T, Iterable[T]], starts: Iterable[T], *, stop_at: Collection[T] = ()) -> set[T]:
     """All that can be reached from ``starts``, which are not in it unless they are reached; not past ``stop_at``."""
-    found: set[str] = set()
+    found: set[T] = set()
     frontier = list(starts)
     while frontier:
         for uid in steps.get(frontier.pop(), ()):
@@ -91,7 +93,8 @@ class _Search:
             LeaveOutReason.SKIPPED: uid in options.skip,
             LeaveOutReason.STOPPED: uid in options.stop_at,
             LeaveOutReason.NO_CREATION_FUNCTION: uid not in graph.creations,
-            LeaveOutReason.PARENT_REMOVED: any(map(self._is_lost, self._parents.get(uid, ()))),
+            LeaveOutReason.PARENT_REMOVED: any(map(self._is_lost, self._parents.get(uid, ())))
+            or self._has_lost_base(uid),
         }
         return next((reason for reason, is_so in holds.items() if is_so), None)
 
@@ -101,6 +104,15 @@ class _Search:
         if model.state is not ModelState.REMOVED or parent == self._graph.old.uid:
             return False
         return not (self._options.refresh_parents and model.name in self._graph.latest)
+
+    def _has_lost_base(self, uid: str) -> bool:
+        """Whether a merge has a base that was removed, or never came here. No other model takes its place then."""
+        record = self._graph.creations.get(uid)
+        base_uid = None if record is None else merge_base_of(record)
+        if base_uid is None:
+            return False
+        base = self._graph.models.get(base_uid)
+        return base is None or base.state is ModelState.REMOVED
 
     def _left_out(self, affected: set[str]) -> tuple[LeftOut, ...]:
         starts = [self._graph.old.uid, *affected]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mgit_core.creation import CreationRecord
 from mgit_core.lineage import ModelSummary, ProvenanceEdge, RevisionEdge
 
-__all__ = ["CascadeGraph", "PlanOptions"]
+__all__ = ["CascadeGraph", "NewParent", "PlanOptions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +19,8 @@ class CascadeGraph:
         old: The model that was updated.
         new: What follows it.
         models: Old, new, every descendant of these two by provenance, what was made in one call with a descendant and
-            the descendants of that, and the parents of all of these, by uid.
-        edges: Every provenance edge that leads from one of these, parents apart, by child and position.
+            the descendants of that, and the parents of all of these and the bases of merges among them, by uid.
+        edges: Every provenance edge that leads from one of these, parents and bases apart, by child and position.
         revisions: The version edges that lead from new to old, newest first.
         creations: Creation records by uid of the model, without source and environment; models without one lack.
         latest: The latest present version of the name of each parent, by name.
@@ -47,6 +47,21 @@ class CascadeGraph:
         for edge in self.edges:
             found.setdefault(edge.parent_uid, set()).add(edge.child_uid)
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class NewParent:
+    """An edge of a new model: like an old edge, to a model that exists or to what replaces an affected one.
+
+    Attributes:
+        like: The old edge.
+        uid: Of the model that exists, or of the affected one that is replaced.
+        is_affected: Which of both.
+    """
+
+    like: ProvenanceEdge
+    uid: str
+    is_affected: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from mgit_core.cascade.affected import find_affected, reach
-from mgit_core.cascade.graph import CascadeGraph, PlanOptions
+from mgit_core.cascade.bases import MergeBases
+from mgit_core.cascade.graph import CascadeGraph, NewParent, PlanOptions
 from mgit_core.cascade.values import CascadeStep, StepTarget, UpdatePlan
+from mgit_core.creation import CreationRecord, merge_base_of, with_merge_base
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_core.lineage import ParentLink, ProvenanceEdge
 
@@ -26,7 +28,8 @@ def plan_cascade(graph: CascadeGraph, options: PlanOptions, make_uid: Callable[[
 
     A model is affected if one of its parents is the old model, or is affected; or if it was made in one call with one
     that is. Every parent that this cascade makes is replaced by what it makes, the old model by the new one, and all
-    others stay as they are. Linear in models and edges, but for parents that are to be refreshed.
+    others stay as they are. A merge is done again with what replaces its base, if both sides follow, else with the base
+    that it had. Linear in models and edges, but for parents that are to be refreshed, and for each base of merges.
 
     Args:
         graph: What is known.
@@ -45,18 +48,10 @@ def plan_cascade(graph: CascadeGraph, options: PlanOptions, make_uid: Callable[[
     planning = _Planning(graph, affected.uids)
     if options.refresh_parents:
         planning.refresh_parents()
+    planning.replace_bases()
     return UpdatePlan(
         old=graph.old, new=graph.new, steps=planning.steps(make_uid), left_out=affected.left_out
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _NewParent:
-    """An edge of a new model: like an old edge, to a model that exists or to what replaces an affected one."""
-
-    like: ProvenanceEdge
-    uid: str
-    is_affected: bool
 
 
 class _Planning:
@@ -77,14 +72,15 @@ class _Planning:
             self._needs[self._call_of[uid]].update(
                 self._call_of[parent.uid] for parent in parents if parent.is_affected
             )
+        self._replaced_bases: dict[str, str] = {}
 
     def _age(self, uid: str) -> tuple[datetime, str]:
         return self._graph.models[uid].created_at, uid
 
-    def _replaced(self, edge: ProvenanceEdge) -> _NewParent:
+    def _replaced(self, edge: ProvenanceEdge) -> NewParent:
         if edge.parent_uid == self._graph.old.uid:
-            return _NewParent(edge, self._graph.new.uid, is_affected=False)
-        return _NewParent(edge, edge.parent_uid, is_affected=edge.parent_uid in self._affected)
+            return NewParent(edge, self._graph.new.uid, is_affected=False)
+        return NewParent(edge, edge.parent_uid, is_affected=edge.parent_uid in self._affected)
 
     def refresh_parents(self) -> None:
         """Take the latest versions of the parents that are not made anew, where that closes no cycle."""
@@ -100,7 +96,22 @@ class _Planning:
                     if fresh.is_affected:
                         self._needs[self._call_of[uid]].add(self._call_of[fresh.uid])
 
-    def _may_need(self, uid: str, parent: _NewParent) -> bool:
+    def replace_bases(self) -> None:
+        """Take what replaces the bases of merges, and wait for it, where that closes no cycle."""
+        bases = MergeBases(self._graph, self._affected, self._parents)
+        for uid in sorted(self._affected, key=self._age):
+            base_uid = merge_base_of(self._graph.creations[uid])
+            if base_uid is None or not bases.is_replaced(uid, base_uid):
+                continue
+            if base_uid in self._affected:
+                own, other = self._call_of[uid], self._call_of[base_uid]
+                # A base that was made from its own merge by an edge that somebody added later.
+                if own == other or own in reach(self._needs, [other]):
+                    continue
+                self._needs[own].add(other)
+            self._replaced_bases[uid] = base_uid
+
+    def _may_need(self, uid: str, parent: NewParent) -> bool:
         """Whether a new model may be made from another one: not if that is made from it."""
         if not parent.is_affected:
             above = reach(
@@ -136,8 +147,16 @@ class _Planning:
             parent_refs=tuple(
                 f"@{uids[each.uid]}" if each.is_affected else self._models[each.uid].ref for each in parents
             ),
-            creation=replace(self._graph.creations[uid], source="", environment={}, group=group),
+            creation=replace(self._creation(uid, uids), source="", environment={}, group=group),
         )
+
+    def _creation(self, uid: str, uids: Mapping[str, str]) -> CreationRecord:
+        """How the model is made anew: as it was made, but for the base of a merge that is replaced."""
+        record = self._graph.creations[uid]
+        base_uid = self._replaced_bases.get(uid)
+        if base_uid is None:
+            return record
+        return with_merge_base(record, uids.get(base_uid, self._graph.new.uid))
 
     def _order(self) -> list[str]:
         waits_for = {call: len(needs) for call, needs in self._needs.items()}
@@ -171,7 +190,7 @@ class _Planning:
         )
 
 
-def _is_among(parent: _NewParent, parents: Sequence[_NewParent]) -> bool:
+def _is_among(parent: NewParent, parents: Sequence[NewParent]) -> bool:
     """Whether a child has this parent already with this relation; pinned versions that are to be refreshed count too."""
     return any(
         (other.uid, other.is_affected, other.like.relation)
@@ -180,7 +199,7 @@ def _is_among(parent: _NewParent, parents: Sequence[_NewParent]) -> bool:
     )
 
 
-def _link(parent: _NewParent, uids: Mapping[str, str]) -> ParentLink:
+def _link(parent: NewParent, uids: Mapping[str, str]) -> ParentLink:
     like = parent.like
     return ParentLink(
         parent_uid=uids[parent.uid] if parent.is_affected else parent.uid,

@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 from datetime import datetime
 
-from mgit_core.creation import CreationRecord
+from mgit_core.creation import CreationRecord, merge_base_of
 from mgit_core.lineage import ModelSummary, ParentLink
 
 __all__ = [
@@ -79,7 +79,7 @@ class LeaveOutReason(enum.StrEnum):
     """None of its parents is made anew."""
     REMOVED = "removed"
     PARENT_REMOVED = "parent-removed"
-    """A parent that it would be made from anew was removed."""
+    """A parent that it would be made from anew was removed, or the base of a merge is not here."""
     PRECEDES_NEW = "precedes-new"
     """The new model follows it by version edges, or was made from what does."""
 
@@ -93,7 +93,8 @@ class StepTarget:
         old: The model that it replaces; the new one gets its name and a version edge to it.
         parents: The new model's provenance edges in order: to models that exist, or to targets of earlier steps.
         parent_refs: Reference of each parent, in the same order; ``@UID`` for a target of an earlier step.
-        creation: How to make it, without source and environment.
+        creation: How to make it, without source and environment. The base of a merge is the one that the new model has,
+            which may be the target of an earlier step.
         made: The new model, staged or numbered; None until it is committed.
     """
 
@@ -104,6 +105,13 @@ class StepTarget:
     creation: CreationRecord
     made: ModelSummary | None = None
 
+    @property
+    def made_from(self) -> tuple[str, ...]:
+        """UIDs of all that it is made from, each once: its parents in order, and the base of a merge."""
+        base = merge_base_of(self.creation)
+        uids = [link.parent_uid for link in self.parents]
+        return tuple(dict.fromkeys(uids if base is None else [*uids, base]))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CascadeStep:
@@ -112,7 +120,7 @@ class CascadeStep:
     Attributes:
         number: Its place in the plan, from 0; every step comes after those that it needs.
         targets: What it makes.
-        needs: Numbers of the steps whose models are parents of its targets.
+        needs: Numbers of the steps whose models its targets are made from.
         state: How far it is.
         attempt: How often it was leased; a report with another number is refused.
         worker: Who holds it or held it last; empty if nobody did.

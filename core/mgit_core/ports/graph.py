@@ -385,7 +385,7 @@ class ContentQueries(abc.ABC):
     async def parameter_sets(self, page: Page) -> list[Model]:
         """Present models by uid, for statistics over manifests; ``page.after`` is a uid.
 
-        Type, edges, tags and data sets are left empty.
+        Type, edges, tags, data sets and creation record are left empty.
         """
 
     @abc.abstractmethod

@@ -45,6 +45,10 @@ class StagedModels(abc.ABC):
         """All staged models by uid, for collection and check; ``page.after`` is a uid."""
 
     @abc.abstractmethod
+    async def list_undecided(self, page: Page) -> list[Model]:
+        """Those of them that belong to no cascade, so that somebody publishes or discards each; in the same order."""
+
+    @abc.abstractmethod
     async def publish(self, uids: Sequence[str], request: RequestKey | None = None) -> list[CommittedModel]:
         """Number staged models that belong to no cascade, in order, in one transaction; results stay with them.
 

@@ -152,7 +152,7 @@ class _LeaveOutReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LeaveO
     LEAVE_OUT_REASON_REMOVED: _LeaveOutReason.ValueType  # 5
     """It was removed."""
     LEAVE_OUT_REASON_PARENT_REMOVED: _LeaveOutReason.ValueType  # 6
-    """A parent that it would be made from anew was removed."""
+    """A parent that it would be made from anew was removed, or the base of a merge is not here."""
     LEAVE_OUT_REASON_PRECEDES_NEW: _LeaveOutReason.ValueType  # 7
     """The new model follows it by version edges, or was made from what does."""
 
@@ -172,7 +172,7 @@ LEAVE_OUT_REASON_UNCHANGED: LeaveOutReason.ValueType  # 4
 LEAVE_OUT_REASON_REMOVED: LeaveOutReason.ValueType  # 5
 """It was removed."""
 LEAVE_OUT_REASON_PARENT_REMOVED: LeaveOutReason.ValueType  # 6
-"""A parent that it would be made from anew was removed."""
+"""A parent that it would be made from anew was removed, or the base of a merge is not here."""
 LEAVE_OUT_REASON_PRECEDES_NEW: LeaveOutReason.ValueType  # 7
 """The new model follows it by version edges, or was made from what does."""
 Global___LeaveOutReason: _TypeAlias = LeaveOutReason  # noqa: Y015
@@ -244,7 +244,9 @@ class StepTarget(_message.Message):
 
     @_builtins.property
     def creation(self) -> _types_pb2.CreationRecord:
-        """How to make it, without source and environment."""
+        """How to make it, without source and environment. The base of a merge is the one that the new model has, which may be
+        the target of an earlier step.
+        """
 
     @_builtins.property
     def made(self) -> _types_pb2.ModelSummary:

@@ -67,6 +67,16 @@ class CompareServiceStub:
                 request_serializer=mgit__proto_dot_v1_dot_merge__pb2.DecideMergeRequest.SerializeToString,
                 response_deserializer=mgit__proto_dot_v1_dot_merge__pb2.DecideMergeResponse.FromString,
                 _registered_method=True)
+        self.ListStagedMerges = channel.unary_unary(
+                '/mgit.v1.CompareService/ListStagedMerges',
+                request_serializer=mgit__proto_dot_v1_dot_merge__pb2.ListStagedMergesRequest.SerializeToString,
+                response_deserializer=mgit__proto_dot_v1_dot_merge__pb2.ListStagedMergesResponse.FromString,
+                _registered_method=True)
+        self.RebuildMerge = channel.unary_stream(
+                '/mgit.v1.CompareService/RebuildMerge',
+                request_serializer=mgit__proto_dot_v1_dot_merge__pb2.RebuildMergeRequest.SerializeToString,
+                response_deserializer=mgit__proto_dot_v1_dot_merge__pb2.RebuildMergeResponse.FromString,
+                _registered_method=True)
 
 
 class CompareServiceServicer:
@@ -122,12 +132,14 @@ class CompareServiceServicer:
     def MergeModels(self, request, context):
         """Merges two models against a common ancestor. Without conflicts, or with a choice for them, the result is a model
         with both as parents; where one side's change reaches the other's by data flow it is staged until its tests
-        were run.
+        were run. It keeps what was asked for as its creation record, so that an update merges again.
 
         Errors:
-        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, PARAMETERS_PROMISED,
-        NO_MERGE_BASE, MERGE_BASE_AMBIGUOUS: details name the candidates; MODELS_UNLIKE); DATA_LOSS (CHUNK_CORRUPT,
-        MANIFEST_CORRUPT); ABORTED (REQUEST_ID_REUSED); RESOURCE_EXHAUSTED (DISK_FULL).
+        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND, CASCADE_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED,
+        PARAMETERS_PROMISED, NO_MERGE_BASE, MERGE_BASE_AMBIGUOUS: details name the candidates; MODELS_UNLIKE;
+        CREATION_FAILED: a step's model would have other parameters than the one that it replaces); INVALID_ARGUMENT
+        (INVALID_CREATION: the step has no such target, or is no merge); DATA_LOSS (CHUNK_CORRUPT, MANIFEST_CORRUPT);
+        ABORTED (REQUEST_ID_REUSED, STEP_LEASE_LOST); RESOURCE_EXHAUSTED (DISK_FULL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -139,6 +151,29 @@ class CompareServiceServicer:
         Errors:
         NOT_FOUND (MODEL_NOT_FOUND, PARENT_NOT_FOUND); FAILED_PRECONDITION (MODEL_STAGED: it belongs to a cascade);
         ABORTED (REQUEST_ID_REUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStagedMerges(self, request, context):
+        """Lists the merged models that wait for DecideMerge, also those whose client is gone.
+
+        Errors:
+        INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RebuildMerge(self, request, context):
+        """Merges again what a model was merged from, by what its creation record says, and compares. No model is made; chunks
+        that nobody has are left to the next collection.
+
+        Errors:
+        NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (NO_CREATION_FUNCTION: the model is no merge, or
+        nobody recorded it; CREATION_FAILED: there are conflicts now; MODEL_REMOVED, PARAMETERS_PROMISED); DATA_LOSS
+        (CHUNK_CORRUPT, MANIFEST_CORRUPT); RESOURCE_EXHAUSTED (DISK_FULL).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,6 +211,16 @@ def add_CompareServiceServicer_to_server(servicer, server):
                     servicer.DecideMerge,
                     request_deserializer=mgit__proto_dot_v1_dot_merge__pb2.DecideMergeRequest.FromString,
                     response_serializer=mgit__proto_dot_v1_dot_merge__pb2.DecideMergeResponse.SerializeToString,
+            ),
+            'ListStagedMerges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStagedMerges,
+                    request_deserializer=mgit__proto_dot_v1_dot_merge__pb2.ListStagedMergesRequest.FromString,
+                    response_serializer=mgit__proto_dot_v1_dot_merge__pb2.ListStagedMergesResponse.SerializeToString,
+            ),
+            'RebuildMerge': grpc.unary_stream_rpc_method_handler(
+                    servicer.RebuildMerge,
+                    request_deserializer=mgit__proto_dot_v1_dot_merge__pb2.RebuildMergeRequest.FromString,
+                    response_serializer=mgit__proto_dot_v1_dot_merge__pb2.RebuildMergeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -341,6 +386,60 @@ class CompareService:
             '/mgit.v1.CompareService/DecideMerge',
             mgit__proto_dot_v1_dot_merge__pb2.DecideMergeRequest.SerializeToString,
             mgit__proto_dot_v1_dot_merge__pb2.DecideMergeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStagedMerges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mgit.v1.CompareService/ListStagedMerges',
+            mgit__proto_dot_v1_dot_merge__pb2.ListStagedMergesRequest.SerializeToString,
+            mgit__proto_dot_v1_dot_merge__pb2.ListStagedMergesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RebuildMerge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/mgit.v1.CompareService/RebuildMerge',
+            mgit__proto_dot_v1_dot_merge__pb2.RebuildMergeRequest.SerializeToString,
+            mgit__proto_dot_v1_dot_merge__pb2.RebuildMergeResponse.FromString,
             options,
             channel_credentials,
             insecure,

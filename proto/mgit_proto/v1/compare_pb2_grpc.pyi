@@ -68,12 +68,14 @@ class CompareServiceStub:
     MergeModels: _grpc.UnaryStreamMultiCallable[_merge_pb2.MergeModelsRequest, _merge_pb2.MergeModelsResponse]
     """Merges two models against a common ancestor. Without conflicts, or with a choice for them, the result is a model
     with both as parents; where one side's change reaches the other's by data flow it is staged until its tests
-    were run.
+    were run. It keeps what was asked for as its creation record, so that an update merges again.
 
     Errors:
-      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, PARAMETERS_PROMISED,
-      NO_MERGE_BASE, MERGE_BASE_AMBIGUOUS: details name the candidates; MODELS_UNLIKE); DATA_LOSS (CHUNK_CORRUPT,
-      MANIFEST_CORRUPT); ABORTED (REQUEST_ID_REUSED); RESOURCE_EXHAUSTED (DISK_FULL).
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND, CASCADE_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED,
+      PARAMETERS_PROMISED, NO_MERGE_BASE, MERGE_BASE_AMBIGUOUS: details name the candidates; MODELS_UNLIKE;
+      CREATION_FAILED: a step's model would have other parameters than the one that it replaces); INVALID_ARGUMENT
+      (INVALID_CREATION: the step has no such target, or is no merge); DATA_LOSS (CHUNK_CORRUPT, MANIFEST_CORRUPT);
+      ABORTED (REQUEST_ID_REUSED, STEP_LEASE_LOST); RESOURCE_EXHAUSTED (DISK_FULL).
     """
     DecideMerge: _grpc.UnaryUnaryMultiCallable[_merge_pb2.DecideMergeRequest, _merge_pb2.DecideMergeResponse]
     """Publishes a merged model that was staged, or discards it.
@@ -81,6 +83,21 @@ class CompareServiceStub:
     Errors:
       NOT_FOUND (MODEL_NOT_FOUND, PARENT_NOT_FOUND); FAILED_PRECONDITION (MODEL_STAGED: it belongs to a cascade);
       ABORTED (REQUEST_ID_REUSED).
+    """
+    ListStagedMerges: _grpc.UnaryUnaryMultiCallable[_merge_pb2.ListStagedMergesRequest, _merge_pb2.ListStagedMergesResponse]
+    """Lists the merged models that wait for DecideMerge, also those whose client is gone.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
+    """
+    RebuildMerge: _grpc.UnaryStreamMultiCallable[_merge_pb2.RebuildMergeRequest, _merge_pb2.RebuildMergeResponse]
+    """Merges again what a model was merged from, by what its creation record says, and compares. No model is made; chunks
+    that nobody has are left to the next collection.
+
+    Errors:
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (NO_CREATION_FUNCTION: the model is no merge, or
+      nobody recorded it; CREATION_FAILED: there are conflicts now; MODEL_REMOVED, PARAMETERS_PROMISED); DATA_LOSS
+      (CHUNK_CORRUPT, MANIFEST_CORRUPT); RESOURCE_EXHAUSTED (DISK_FULL).
     """
 
 @_typing.type_check_only
@@ -121,12 +138,14 @@ class CompareServiceAsyncStub(CompareServiceStub):
     MergeModels: _aio.UnaryStreamMultiCallable[_merge_pb2.MergeModelsRequest, _merge_pb2.MergeModelsResponse]  # type: ignore[assignment]
     """Merges two models against a common ancestor. Without conflicts, or with a choice for them, the result is a model
     with both as parents; where one side's change reaches the other's by data flow it is staged until its tests
-    were run.
+    were run. It keeps what was asked for as its creation record, so that an update merges again.
 
     Errors:
-      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, PARAMETERS_PROMISED,
-      NO_MERGE_BASE, MERGE_BASE_AMBIGUOUS: details name the candidates; MODELS_UNLIKE); DATA_LOSS (CHUNK_CORRUPT,
-      MANIFEST_CORRUPT); ABORTED (REQUEST_ID_REUSED); RESOURCE_EXHAUSTED (DISK_FULL).
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND, CASCADE_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED,
+      PARAMETERS_PROMISED, NO_MERGE_BASE, MERGE_BASE_AMBIGUOUS: details name the candidates; MODELS_UNLIKE;
+      CREATION_FAILED: a step's model would have other parameters than the one that it replaces); INVALID_ARGUMENT
+      (INVALID_CREATION: the step has no such target, or is no merge); DATA_LOSS (CHUNK_CORRUPT, MANIFEST_CORRUPT);
+      ABORTED (REQUEST_ID_REUSED, STEP_LEASE_LOST); RESOURCE_EXHAUSTED (DISK_FULL).
     """
     DecideMerge: _aio.UnaryUnaryMultiCallable[_merge_pb2.DecideMergeRequest, _merge_pb2.DecideMergeResponse]  # type: ignore[assignment]
     """Publishes a merged model that was staged, or discards it.
@@ -134,6 +153,21 @@ class CompareServiceAsyncStub(CompareServiceStub):
     Errors:
       NOT_FOUND (MODEL_NOT_FOUND, PARENT_NOT_FOUND); FAILED_PRECONDITION (MODEL_STAGED: it belongs to a cascade);
       ABORTED (REQUEST_ID_REUSED).
+    """
+    ListStagedMerges: _aio.UnaryUnaryMultiCallable[_merge_pb2.ListStagedMergesRequest, _merge_pb2.ListStagedMergesResponse]  # type: ignore[assignment]
+    """Lists the merged models that wait for DecideMerge, also those whose client is gone.
+
+    Errors:
+      INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
+    """
+    RebuildMerge: _aio.UnaryStreamMultiCallable[_merge_pb2.RebuildMergeRequest, _merge_pb2.RebuildMergeResponse]  # type: ignore[assignment]
+    """Merges again what a model was merged from, by what its creation record says, and compares. No model is made; chunks
+    that nobody has are left to the next collection.
+
+    Errors:
+      NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (NO_CREATION_FUNCTION: the model is no merge, or
+      nobody recorded it; CREATION_FAILED: there are conflicts now; MODEL_REMOVED, PARAMETERS_PROMISED); DATA_LOSS
+      (CHUNK_CORRUPT, MANIFEST_CORRUPT); RESOURCE_EXHAUSTED (DISK_FULL).
     """
 
 class CompareServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -201,12 +235,14 @@ class CompareServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_merge_pb2.MergeModelsResponse], _abc.AsyncIterator[_merge_pb2.MergeModelsResponse]]:
         """Merges two models against a common ancestor. Without conflicts, or with a choice for them, the result is a model
         with both as parents; where one side's change reaches the other's by data flow it is staged until its tests
-        were run.
+        were run. It keeps what was asked for as its creation record, so that an update merges again.
 
         Errors:
-          NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED, PARAMETERS_PROMISED,
-          NO_MERGE_BASE, MERGE_BASE_AMBIGUOUS: details name the candidates; MODELS_UNLIKE); DATA_LOSS (CHUNK_CORRUPT,
-          MANIFEST_CORRUPT); ABORTED (REQUEST_ID_REUSED); RESOURCE_EXHAUSTED (DISK_FULL).
+          NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND, CASCADE_NOT_FOUND); FAILED_PRECONDITION (MODEL_REMOVED,
+          PARAMETERS_PROMISED, NO_MERGE_BASE, MERGE_BASE_AMBIGUOUS: details name the candidates; MODELS_UNLIKE;
+          CREATION_FAILED: a step's model would have other parameters than the one that it replaces); INVALID_ARGUMENT
+          (INVALID_CREATION: the step has no such target, or is no merge); DATA_LOSS (CHUNK_CORRUPT, MANIFEST_CORRUPT);
+          ABORTED (REQUEST_ID_REUSED, STEP_LEASE_LOST); RESOURCE_EXHAUSTED (DISK_FULL).
         """
 
     @_abc_1.abstractmethod
@@ -220,6 +256,33 @@ class CompareServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           NOT_FOUND (MODEL_NOT_FOUND, PARENT_NOT_FOUND); FAILED_PRECONDITION (MODEL_STAGED: it belongs to a cascade);
           ABORTED (REQUEST_ID_REUSED).
+        """
+
+    @_abc_1.abstractmethod
+    def ListStagedMerges(
+        self,
+        request: _merge_pb2.ListStagedMergesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_merge_pb2.ListStagedMergesResponse, _abc.Awaitable[_merge_pb2.ListStagedMergesResponse]]:
+        """Lists the merged models that wait for DecideMerge, also those whose client is gone.
+
+        Errors:
+          INVALID_ARGUMENT (INVALID_PAGE_TOKEN).
+        """
+
+    @_abc_1.abstractmethod
+    def RebuildMerge(
+        self,
+        request: _merge_pb2.RebuildMergeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_merge_pb2.RebuildMergeResponse], _abc.AsyncIterator[_merge_pb2.RebuildMergeResponse]]:
+        """Merges again what a model was merged from, by what its creation record says, and compares. No model is made; chunks
+        that nobody has are left to the next collection.
+
+        Errors:
+          NOT_FOUND (MODEL_NOT_FOUND, TAG_NOT_FOUND); FAILED_PRECONDITION (NO_CREATION_FUNCTION: the model is no merge, or
+          nobody recorded it; CREATION_FAILED: there are conflicts now; MODEL_REMOVED, PARAMETERS_PROMISED); DATA_LOSS
+          (CHUNK_CORRUPT, MANIFEST_CORRUPT); RESOURCE_EXHAUSTED (DISK_FULL).
         """
 
 def add_CompareServiceServicer_to_server(servicer: CompareServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,38 +22,51 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from mgit_proto.v1 import parameters_pb2 as mgit__proto_dot_v1_dot_parameters__pb2
 from mgit_proto.v1 import types_pb2 as mgit__proto_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19mgit_proto/v1/merge.proto\x12\x07mgit.v1\x1a\x19mgit_proto/v1/types.proto\"I\n\rPatternChoice\x12\x0f\n\x07pattern\x18\x01 \x01(\t\x12\'\n\x06\x63hoice\x18\x02 \x01(\x0e\x32\x17.mgit.v1.ConflictChoice\"\x89\x02\n\x12MergeModelsRequest\x12\x0c\n\x04ours\x18\x01 \x01(\t\x12\x0e\n\x06theirs\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12,\n\x0bon_conflict\x18\x06 \x01(\x0e\x32\x17.mgit.v1.ConflictChoice\x12\'\n\x07\x63hoices\x18\x07 \x03(\x0b\x32\x16.mgit.v1.PatternChoice\x12\x12\n\x05scale\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07\x64\x65nsity\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x0e\n\x06\x61\x63\x63\x65pt\x18\n \x01(\x08\x42\x08\n\x06_scaleB\n\n\x08_density\"\xe7\x01\n\rMergeConflict\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0e\n\x06layers\x18\x02 \x03(\t\x12!\n\x04ours\x18\x03 \x01(\x0e\x32\x13.mgit.v1.SideChange\x12#\n\x06theirs\x18\x04 \x01(\x0e\x32\x13.mgit.v1.SideChange\x12(\n\x07\x63hoices\x18\x05 \x03(\x0e\x32\x17.mgit.v1.ConflictChoice\x12\'\n\x06\x63hoice\x18\x06 \x01(\x0e\x32\x17.mgit.v1.ConflictChoice\x12\x0b\n\x03why\x18\x07 \x01(\t\x12\x0f\n\x07is_file\x18\x08 \x01(\x08\"j\n\x10PossibleConflict\x12\x0c\n\x04ours\x18\x01 \x01(\t\x12\x0e\n\x06theirs\x18\x02 \x01(\t\x12\'\n\ndependence\x18\x03 \x01(\x0e\x32\x13.mgit.v1.Dependence\x12\x0f\n\x07through\x18\x04 \x01(\t\"\x93\x02\n\x0cMergeSummary\x12#\n\x04\x62\x61se\x18\x01 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12#\n\x04ours\x18\x02 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12%\n\x06theirs\x18\x03 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12\x11\n\tunchanged\x18\x04 \x01(\x05\x12\x17\n\x0f\x63hanged_by_ours\x18\x05 \x01(\x05\x12\x19\n\x11\x63hanged_by_theirs\x18\x06 \x01(\x05\x12\x15\n\rchanged_alike\x18\x07 \x01(\x05\x12\x13\n\x0b\x63onflicting\x18\x08 \x01(\x05\x12\x10\n\x08resolved\x18\t \x01(\x05\x12\r\n\x05notes\x18\n \x03(\t\"\x9b\x02\n\x13MergeModelsResponse\x12\x1d\n\x05model\x18\x01 \x01(\x0b\x32\x0e.mgit.v1.Model\x12&\n\x07summary\x18\x02 \x01(\x0b\x32\x15.mgit.v1.MergeSummary\x12)\n\tconflicts\x18\x03 \x03(\x0b\x32\x16.mgit.v1.MergeConflict\x12+\n\x08possible\x18\x04 \x03(\x0b\x32\x19.mgit.v1.PossibleConflict\x12\x12\n\ndone_bytes\x18\x05 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x06 \x01(\x03\x12&\n\x07outcome\x18\x07 \x01(\x0e\x32\x15.mgit.v1.MergeOutcome\x12\x14\n\x0cstored_bytes\x18\x08 \x01(\x03\"F\n\x12\x44\x65\x63ideMergeRequest\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0f\n\x07publish\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"4\n\x13\x44\x65\x63ideMergeResponse\x12\x1d\n\x05model\x18\x01 \x01(\x0b\x32\x0e.mgit.v1.Model*\xc3\x01\n\x0e\x43onflictChoice\x12\x1f\n\x1b\x43ONFLICT_CHOICE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONFLICT_CHOICE_OURS\x10\x01\x12\x1a\n\x16\x43ONFLICT_CHOICE_THEIRS\x10\x02\x12\x1b\n\x17\x43ONFLICT_CHOICE_AVERAGE\x10\x03\x12#\n\x1f\x43ONFLICT_CHOICE_TASK_ARITHMETIC\x10\x04\x12\x18\n\x14\x43ONFLICT_CHOICE_TIES\x10\x05*\xbd\x01\n\nSideChange\x12\x1b\n\x17SIDE_CHANGE_UNSPECIFIED\x10\x00\x12\x19\n\x15SIDE_CHANGE_UNCHANGED\x10\x01\x12\x17\n\x13SIDE_CHANGE_CHANGED\x10\x02\x12\x14\n\x10SIDE_CHANGE_CAST\x10\x03\x12\x18\n\x14SIDE_CHANGE_RESHAPED\x10\x04\x12\x15\n\x11SIDE_CHANGE_ADDED\x10\x05\x12\x17\n\x13SIDE_CHANGE_DELETED\x10\x06*\xbe\x01\n\nDependence\x12\x1a\n\x16\x44\x45PENDENCE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x45PENDENCE_SAME_LAYER\x10\x01\x12 \n\x1c\x44\x45PENDENCE_OURS_FEEDS_THEIRS\x10\x02\x12 \n\x1c\x44\x45PENDENCE_THEIRS_FEEDS_OURS\x10\x03\x12\x1b\n\x17\x44\x45PENDENCE_SHARED_LAYER\x10\x04\x12\x18\n\x14\x44\x45PENDENCE_NOT_KNOWN\x10\x05*\xa1\x01\n\x0cMergeOutcome\x12\x1d\n\x19MERGE_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18MERGE_OUTCOME_CONFLICTED\x10\x01\x12\x18\n\x14MERGE_OUTCOME_MERGED\x10\x02\x12 \n\x1cMERGE_OUTCOME_FAST_FORWARDED\x10\x03\x12\x18\n\x14MERGE_OUTCOME_STAGED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19mgit_proto/v1/merge.proto\x12\x07mgit.v1\x1a\x1emgit_proto/v1/parameters.proto\x1a\x19mgit_proto/v1/types.proto\"I\n\rPatternChoice\x12\x0f\n\x07pattern\x18\x01 \x01(\t\x12\'\n\x06\x63hoice\x18\x02 \x01(\x0e\x32\x17.mgit.v1.ConflictChoice\"\xab\x02\n\x12MergeModelsRequest\x12\x0c\n\x04ours\x18\x01 \x01(\t\x12\x0e\n\x06theirs\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12,\n\x0bon_conflict\x18\x06 \x01(\x0e\x32\x17.mgit.v1.ConflictChoice\x12\'\n\x07\x63hoices\x18\x07 \x03(\x0b\x32\x16.mgit.v1.PatternChoice\x12\x12\n\x05scale\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07\x64\x65nsity\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x0e\n\x06\x61\x63\x63\x65pt\x18\n \x01(\x08\x12 \n\x04step\x18\x0b \x01(\x0b\x32\x12.mgit.v1.StepLeaseB\x08\n\x06_scaleB\n\n\x08_density\"\xe7\x01\n\rMergeConflict\x12\r\n\x05names\x18\x01 \x03(\t\x12\x0e\n\x06layers\x18\x02 \x03(\t\x12!\n\x04ours\x18\x03 \x01(\x0e\x32\x13.mgit.v1.SideChange\x12#\n\x06theirs\x18\x04 \x01(\x0e\x32\x13.mgit.v1.SideChange\x12(\n\x07\x63hoices\x18\x05 \x03(\x0e\x32\x17.mgit.v1.ConflictChoice\x12\'\n\x06\x63hoice\x18\x06 \x01(\x0e\x32\x17.mgit.v1.ConflictChoice\x12\x0b\n\x03why\x18\x07 \x01(\t\x12\x0f\n\x07is_file\x18\x08 \x01(\x08\"j\n\x10PossibleConflict\x12\x0c\n\x04ours\x18\x01 \x01(\t\x12\x0e\n\x06theirs\x18\x02 \x01(\t\x12\'\n\ndependence\x18\x03 \x01(\x0e\x32\x13.mgit.v1.Dependence\x12\x0f\n\x07through\x18\x04 \x01(\t\"\x93\x02\n\x0cMergeSummary\x12#\n\x04\x62\x61se\x18\x01 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12#\n\x04ours\x18\x02 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12%\n\x06theirs\x18\x03 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12\x11\n\tunchanged\x18\x04 \x01(\x05\x12\x17\n\x0f\x63hanged_by_ours\x18\x05 \x01(\x05\x12\x19\n\x11\x63hanged_by_theirs\x18\x06 \x01(\x05\x12\x15\n\rchanged_alike\x18\x07 \x01(\x05\x12\x13\n\x0b\x63onflicting\x18\x08 \x01(\x05\x12\x10\n\x08resolved\x18\t \x01(\x05\x12\r\n\x05notes\x18\n \x03(\t\"\x9b\x02\n\x13MergeModelsResponse\x12\x1d\n\x05model\x18\x01 \x01(\x0b\x32\x0e.mgit.v1.Model\x12&\n\x07summary\x18\x02 \x01(\x0b\x32\x15.mgit.v1.MergeSummary\x12)\n\tconflicts\x18\x03 \x03(\x0b\x32\x16.mgit.v1.MergeConflict\x12+\n\x08possible\x18\x04 \x03(\x0b\x32\x19.mgit.v1.PossibleConflict\x12\x12\n\ndone_bytes\x18\x05 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x06 \x01(\x03\x12&\n\x07outcome\x18\x07 \x01(\x0e\x32\x15.mgit.v1.MergeOutcome\x12\x14\n\x0cstored_bytes\x18\x08 \x01(\x03\"F\n\x12\x44\x65\x63ideMergeRequest\x12\x0b\n\x03uid\x18\x01 \x01(\t\x12\x0f\n\x07publish\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"4\n\x13\x44\x65\x63ideMergeResponse\x12\x1d\n\x05model\x18\x01 \x01(\x0b\x32\x0e.mgit.v1.Model\"@\n\x17ListStagedMergesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x18ListStagedMergesResponse\x12\x1e\n\x06models\x18\x01 \x03(\x0b\x32\x0e.mgit.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x13RebuildMergeRequest\x12\r\n\x05model\x18\x01 \x01(\t\"m\n\x14RebuildMergeResponse\x12\x12\n\ndone_bytes\x18\x01 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x03\x12,\n\ncomparison\x18\x03 \x01(\x0b\x32\x18.mgit.v1.MergeComparison\"\xcf\x01\n\x0fMergeComparison\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.mgit.v1.ModelSummary\x12\x17\n\x0fparameter_count\x18\x02 \x01(\x05\x12\x11\n\tdifferent\x18\x03 \x03(\t\x12\x17\n\x0f\x64ifferent_count\x18\x04 \x01(\x05\x12\x0f\n\x07missing\x18\x05 \x03(\t\x12\x12\n\nunexpected\x18\x06 \x03(\t\x12,\n\x08reshaped\x18\x07 \x03(\x0b\x32\x1a.mgit.v1.ReshapedParameter\"D\n\x11ReshapedParameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08recorded\x18\x02 \x01(\t\x12\x0f\n\x07rebuilt\x18\x03 \x01(\t*\xc3\x01\n\x0e\x43onflictChoice\x12\x1f\n\x1b\x43ONFLICT_CHOICE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43ONFLICT_CHOICE_OURS\x10\x01\x12\x1a\n\x16\x43ONFLICT_CHOICE_THEIRS\x10\x02\x12\x1b\n\x17\x43ONFLICT_CHOICE_AVERAGE\x10\x03\x12#\n\x1f\x43ONFLICT_CHOICE_TASK_ARITHMETIC\x10\x04\x12\x18\n\x14\x43ONFLICT_CHOICE_TIES\x10\x05*\xbd\x01\n\nSideChange\x12\x1b\n\x17SIDE_CHANGE_UNSPECIFIED\x10\x00\x12\x19\n\x15SIDE_CHANGE_UNCHANGED\x10\x01\x12\x17\n\x13SIDE_CHANGE_CHANGED\x10\x02\x12\x14\n\x10SIDE_CHANGE_CAST\x10\x03\x12\x18\n\x14SIDE_CHANGE_RESHAPED\x10\x04\x12\x15\n\x11SIDE_CHANGE_ADDED\x10\x05\x12\x17\n\x13SIDE_CHANGE_DELETED\x10\x06*\xbe\x01\n\nDependence\x12\x1a\n\x16\x44\x45PENDENCE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x45PENDENCE_SAME_LAYER\x10\x01\x12 \n\x1c\x44\x45PENDENCE_OURS_FEEDS_THEIRS\x10\x02\x12 \n\x1c\x44\x45PENDENCE_THEIRS_FEEDS_OURS\x10\x03\x12\x1b\n\x17\x44\x45PENDENCE_SHARED_LAYER\x10\x04\x12\x18\n\x14\x44\x45PENDENCE_NOT_KNOWN\x10\x05*\xa1\x01\n\x0cMergeOutcome\x12\x1d\n\x19MERGE_OUTCOME_UNSPECIFIED\x10\x00\x12\x1c\n\x18MERGE_OUTCOME_CONFLICTED\x10\x01\x12\x18\n\x14MERGE_OUTCOME_MERGED\x10\x02\x12 \n\x1cMERGE_OUTCOME_FAST_FORWARDED\x10\x03\x12\x18\n\x14MERGE_OUTCOME_STAGED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mgit_proto.v1.merge_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONFLICTCHOICE']._serialized_start=1441
-  _globals['_CONFLICTCHOICE']._serialized_end=1636
-  _globals['_SIDECHANGE']._serialized_start=1639
-  _globals['_SIDECHANGE']._serialized_end=1828
-  _globals['_DEPENDENCE']._serialized_start=1831
-  _globals['_DEPENDENCE']._serialized_end=2021
-  _globals['_MERGEOUTCOME']._serialized_start=2024
-  _globals['_MERGEOUTCOME']._serialized_end=2185
-  _globals['_PATTERNCHOICE']._serialized_start=65
-  _globals['_PATTERNCHOICE']._serialized_end=138
-  _globals['_MERGEMODELSREQUEST']._serialized_start=141
-  _globals['_MERGEMODELSREQUEST']._serialized_end=406
-  _globals['_MERGECONFLICT']._serialized_start=409
-  _globals['_MERGECONFLICT']._serialized_end=640
-  _globals['_POSSIBLECONFLICT']._serialized_start=642
-  _globals['_POSSIBLECONFLICT']._serialized_end=748
-  _globals['_MERGESUMMARY']._serialized_start=751
-  _globals['_MERGESUMMARY']._serialized_end=1026
-  _globals['_MERGEMODELSRESPONSE']._serialized_start=1029
-  _globals['_MERGEMODELSRESPONSE']._serialized_end=1312
-  _globals['_DECIDEMERGEREQUEST']._serialized_start=1314
-  _globals['_DECIDEMERGEREQUEST']._serialized_end=1384
-  _globals['_DECIDEMERGERESPONSE']._serialized_start=1386
-  _globals['_DECIDEMERGERESPONSE']._serialized_end=1438
+  _globals['_CONFLICTCHOICE']._serialized_start=2087
+  _globals['_CONFLICTCHOICE']._serialized_end=2282
+  _globals['_SIDECHANGE']._serialized_start=2285
+  _globals['_SIDECHANGE']._serialized_end=2474
+  _globals['_DEPENDENCE']._serialized_start=2477
+  _globals['_DEPENDENCE']._serialized_end=2667
+  _globals['_MERGEOUTCOME']._serialized_start=2670
+  _globals['_MERGEOUTCOME']._serialized_end=2831
+  _globals['_PATTERNCHOICE']._serialized_start=97
+  _globals['_PATTERNCHOICE']._serialized_end=170
+  _globals['_MERGEMODELSREQUEST']._serialized_start=173
+  _globals['_MERGEMODELSREQUEST']._serialized_end=472
+  _globals['_MERGECONFLICT']._serialized_start=475
+  _globals['_MERGECONFLICT']._serialized_end=706
+  _globals['_POSSIBLECONFLICT']._serialized_start=708
+  _globals['_POSSIBLECONFLICT']._serialized_end=814
+  _globals['_MERGESUMMARY']._serialized_start=817
+  _globals['_MERGESUMMARY']._serialized_end=1092
+  _globals['_MERGEMODELSRESPONSE']._serialized_start=1095
+  _globals['_MERGEMODELSRESPONSE']._serialized_end=1378
+  _globals['_DECIDEMERGEREQUEST']._serialized_start=1380
+  _globals['_DECIDEMERGEREQUEST']._serialized_end=1450
+  _globals['_DECIDEMERGERESPONSE']._serialized_start=1452
+  _globals['_DECIDEMERGERESPONSE']._serialized_end=1504
+  _globals['_LISTSTAGEDMERGESREQUEST']._serialized_start=1506
+  _globals['_LISTSTAGEDMERGESREQUEST']._serialized_end=1570
+  _globals['_LISTSTAGEDMERGESRESPONSE']._serialized_start=1572
+  _globals['_LISTSTAGEDMERGESRESPONSE']._serialized_end=1655
+  _globals['_REBUILDMERGEREQUEST']._serialized_start=1657
+  _globals['_REBUILDMERGEREQUEST']._serialized_end=1693
+  _globals['_REBUILDMERGERESPONSE']._serialized_start=1695
+  _globals['_REBUILDMERGERESPONSE']._serialized_end=1804
+  _globals['_MERGECOMPARISON']._serialized_start=1807
+  _globals['_MERGECOMPARISON']._serialized_end=2014
+  _globals['_RESHAPEDPARAMETER']._serialized_start=2016
+  _globals['_RESHAPEDPARAMETER']._serialized_end=2084
 # @@protoc_insertion_point(module_scope)

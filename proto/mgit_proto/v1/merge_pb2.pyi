@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from mgit_proto.v1 import parameters_pb2 as _parameters_pb2
 from mgit_proto.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -147,7 +148,9 @@ class _MergeOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MergeOut
     MERGE_OUTCOME_FAST_FORWARDED: _MergeOutcome.ValueType  # 3
     """One side was made from the other, so that the model has the parameters of the later one."""
     MERGE_OUTCOME_STAGED: _MergeOutcome.ValueType  # 4
-    """A model was staged; whoever asked runs its tests and calls DecideMerge."""
+    """A model was staged; whoever asked runs its tests and calls DecideMerge. Of a step of a cascade: its changes may
+    spoil each other, and whoever asked runs its tests and reports the step.
+    """
 
 class MergeOutcome(_MergeOutcome, metaclass=_MergeOutcomeEnumTypeWrapper):
     """How a merge ended."""
@@ -161,7 +164,9 @@ MERGE_OUTCOME_MERGED: MergeOutcome.ValueType  # 2
 MERGE_OUTCOME_FAST_FORWARDED: MergeOutcome.ValueType  # 3
 """One side was made from the other, so that the model has the parameters of the later one."""
 MERGE_OUTCOME_STAGED: MergeOutcome.ValueType  # 4
-"""A model was staged; whoever asked runs its tests and calls DecideMerge."""
+"""A model was staged; whoever asked runs its tests and calls DecideMerge. Of a step of a cascade: its changes may
+spoil each other, and whoever asked runs its tests and reports the step.
+"""
 Global___MergeOutcome: _TypeAlias = MergeOutcome  # noqa: Y015
 
 @_typing.final
@@ -206,6 +211,7 @@ class MergeModelsRequest(_message.Message):
     SCALE_FIELD_NUMBER: _builtins.int
     DENSITY_FIELD_NUMBER: _builtins.int
     ACCEPT_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
     ours: _builtins.str
     """Reference of one side."""
     theirs: _builtins.str
@@ -228,6 +234,12 @@ class MergeModelsRequest(_message.Message):
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___PatternChoice]:
         """At most 1,000; the first that fits counts."""
 
+    @_builtins.property
+    def step(self) -> _parameters_pb2.StepLease:
+        """Set for a merge that a step of a cascade does again: all else is empty, since the plan says it. The result is
+        staged, and with it the step. Whoever holds the step may ask again.
+        """
+
     def __init__(
         self,
         *,
@@ -241,10 +253,11 @@ class MergeModelsRequest(_message.Message):
         scale: _builtins.float | None = ...,
         density: _builtins.float | None = ...,
         accept: _builtins.bool = ...,
+        step: _parameters_pb2.StepLease | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_density", b"_density", "_scale", b"_scale", "density", b"density", "scale", b"scale"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_density", b"_density", "_scale", b"_scale", "density", b"density", "scale", b"scale", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_density", b"_density", "_scale", b"_scale", "accept", b"accept", "base", b"base", "choices", b"choices", "density", b"density", "name", b"name", "on_conflict", b"on_conflict", "ours", b"ours", "request_id", b"request_id", "scale", b"scale", "theirs", b"theirs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_density", b"_density", "_scale", b"_scale", "accept", b"accept", "base", b"base", "choices", b"choices", "density", b"density", "name", b"name", "on_conflict", b"on_conflict", "ours", b"ours", "request_id", b"request_id", "scale", b"scale", "step", b"step", "theirs", b"theirs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__density: _TypeAlias = _typing.Literal["density"]  # noqa: Y015
     _WhichOneofArgType__density: _TypeAlias = _typing.Literal["_density", b"_density"]  # noqa: Y015
@@ -524,3 +537,197 @@ class DecideMergeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DecideMergeResponse: _TypeAlias = DecideMergeResponse  # noqa: Y015
+
+@_typing.final
+class ListStagedMergesRequest(_message.Message):
+    """Asks for a page of staged merges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Largest number; 0 means 100, and 1,000 is the most."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty for the first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStagedMergesRequest: _TypeAlias = ListStagedMergesRequest  # noqa: Y015
+
+@_typing.final
+class ListStagedMergesResponse(_message.Message):
+    """A page of staged merges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Model]:
+        """Oldest first, with state STAGED; those that steps of cascades made are not among them."""
+
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[_types_pb2.Model] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStagedMergesResponse: _TypeAlias = ListStagedMergesResponse  # noqa: Y015
+
+@_typing.final
+class RebuildMergeRequest(_message.Message):
+    """Asks for a merge to be done again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Reference of a model that MergeModels made."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildMergeRequest: _TypeAlias = RebuildMergeRequest  # noqa: Y015
+
+@_typing.final
+class RebuildMergeResponse(_message.Message):
+    """A part of the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_BYTES_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    COMPARISON_FIELD_NUMBER: _builtins.int
+    done_bytes: _builtins.int
+    """Bytes of computed tensors done so far."""
+    total_bytes: _builtins.int
+    """Bytes of all computed tensors."""
+    @_builtins.property
+    def comparison(self) -> Global___MergeComparison:
+        """In the last message only."""
+
+    def __init__(
+        self,
+        *,
+        done_bytes: _builtins.int = ...,
+        total_bytes: _builtins.int = ...,
+        comparison: Global___MergeComparison | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison", "done_bytes", b"done_bytes", "total_bytes", b"total_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildMergeResponse: _TypeAlias = RebuildMergeResponse  # noqa: Y015
+
+@_typing.final
+class MergeComparison(_message.Message):
+    """How a merge that was done again compares with the model, by digest. Of each kind as many names as 200 kB hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    PARAMETER_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERENT_FIELD_NUMBER: _builtins.int
+    DIFFERENT_COUNT_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    UNEXPECTED_FIELD_NUMBER: _builtins.int
+    RESHAPED_FIELD_NUMBER: _builtins.int
+    parameter_count: _builtins.int
+    """How many parameters it has."""
+    different_count: _builtins.int
+    """How many these are."""
+    @_builtins.property
+    def model(self) -> _types_pb2.ModelSummary:
+        """The model."""
+
+    @_builtins.property
+    def different(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parameters that have other content now, of the same type and shape."""
+
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parameters that the model has and the merge does not make now."""
+
+    @_builtins.property
+    def unexpected(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parameters that the merge makes now and the model does not have."""
+
+    @_builtins.property
+    def reshaped(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReshapedParameter]:
+        """Parameters that have another type or shape now."""
+
+    def __init__(
+        self,
+        *,
+        model: _types_pb2.ModelSummary | None = ...,
+        parameter_count: _builtins.int = ...,
+        different: _abc.Iterable[_builtins.str] | None = ...,
+        different_count: _builtins.int = ...,
+        missing: _abc.Iterable[_builtins.str] | None = ...,
+        unexpected: _abc.Iterable[_builtins.str] | None = ...,
+        reshaped: _abc.Iterable[Global___ReshapedParameter] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["different", b"different", "different_count", b"different_count", "missing", b"missing", "model", b"model", "parameter_count", b"parameter_count", "reshaped", b"reshaped", "unexpected", b"unexpected"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeComparison: _TypeAlias = MergeComparison  # noqa: Y015
+
+@_typing.final
+class ReshapedParameter(_message.Message):
+    """A parameter with another type or shape than was recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    REBUILT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    recorded: _builtins.str
+    """Type and shape of the model's, for people to read."""
+    rebuilt: _builtins.str
+    """Those that the merge makes now."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        recorded: _builtins.str = ...,
+        rebuilt: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "rebuilt", b"rebuilt", "recorded", b"recorded"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReshapedParameter: _TypeAlias = ReshapedParameter  # noqa: Y015

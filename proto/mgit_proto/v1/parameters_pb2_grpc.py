@@ -110,8 +110,9 @@ class ParameterServiceServicer:
 
         Errors:
         INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, INVALID_NAME, UNKNOWN_DTYPE, SHAPE_MISMATCH,
-        DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE, INVALID_CREATION); NOT_FOUND
-        (PARENT_NOT_FOUND, MODEL_NOT_FOUND, CASCADE_NOT_FOUND); ABORTED (STEP_LEASE_LOST).
+        DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE, INVALID_CREATION,
+        INVALID_LAYER_GRAPH); NOT_FOUND (PARENT_NOT_FOUND, MODEL_NOT_FOUND, CASCADE_NOT_FOUND); ABORTED
+        (STEP_LEASE_LOST).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,7 +157,8 @@ class ParameterServiceServicer:
 
         Errors:
         As CommitModel; INVALID_ARGUMENT (SHAPE_MISMATCH): a start whose bytes do not add up;
-        MESSAGE_OUT_OF_ORDER: among others, a stream without its end.
+        MESSAGE_OUT_OF_ORDER: among others, a stream without its end; INVALID_LAYER_GRAPH: before any content is
+        taken, if the document is none of any model, else at the end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

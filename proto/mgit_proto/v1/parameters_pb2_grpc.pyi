@@ -66,8 +66,9 @@ class ParameterServiceStub:
 
     Errors:
       INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, INVALID_NAME, UNKNOWN_DTYPE, SHAPE_MISMATCH,
-      DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE, INVALID_CREATION); NOT_FOUND
-      (PARENT_NOT_FOUND, MODEL_NOT_FOUND, CASCADE_NOT_FOUND); ABORTED (STEP_LEASE_LOST).
+      DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE, INVALID_CREATION,
+      INVALID_LAYER_GRAPH); NOT_FOUND (PARENT_NOT_FOUND, MODEL_NOT_FOUND, CASCADE_NOT_FOUND); ABORTED
+      (STEP_LEASE_LOST).
     """
     UploadChunks: _grpc.StreamUnaryMultiCallable[_parameters_pb2.UploadChunksRequest, _parameters_pb2.UploadChunksResponse]
     """Takes chunks. A chunk may span several messages and MUST be sent whole before the next begins. The server
@@ -100,7 +101,8 @@ class ParameterServiceStub:
 
     Errors:
       As CommitModel; INVALID_ARGUMENT (SHAPE_MISMATCH): a start whose bytes do not add up;
-      MESSAGE_OUT_OF_ORDER: among others, a stream without its end.
+      MESSAGE_OUT_OF_ORDER: among others, a stream without its end; INVALID_LAYER_GRAPH: before any content is
+      taken, if the document is none of any model, else at the end.
     """
     GetManifest: _grpc.UnaryStreamMultiCallable[_parameters_pb2.GetManifestRequest, _parameters_pb2.GetManifestResponse]
     """Streams what a model is made of: first the model, then parameters and files by reference.
@@ -158,8 +160,9 @@ class ParameterServiceAsyncStub(ParameterServiceStub):
 
     Errors:
       INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, INVALID_NAME, UNKNOWN_DTYPE, SHAPE_MISMATCH,
-      DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE, INVALID_CREATION); NOT_FOUND
-      (PARENT_NOT_FOUND, MODEL_NOT_FOUND, CASCADE_NOT_FOUND); ABORTED (STEP_LEASE_LOST).
+      DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE, INVALID_CREATION,
+      INVALID_LAYER_GRAPH); NOT_FOUND (PARENT_NOT_FOUND, MODEL_NOT_FOUND, CASCADE_NOT_FOUND); ABORTED
+      (STEP_LEASE_LOST).
     """
     UploadChunks: _aio.StreamUnaryMultiCallable[_parameters_pb2.UploadChunksRequest, _parameters_pb2.UploadChunksResponse]  # type: ignore[assignment]
     """Takes chunks. A chunk may span several messages and MUST be sent whole before the next begins. The server
@@ -192,7 +195,8 @@ class ParameterServiceAsyncStub(ParameterServiceStub):
 
     Errors:
       As CommitModel; INVALID_ARGUMENT (SHAPE_MISMATCH): a start whose bytes do not add up;
-      MESSAGE_OUT_OF_ORDER: among others, a stream without its end.
+      MESSAGE_OUT_OF_ORDER: among others, a stream without its end; INVALID_LAYER_GRAPH: before any content is
+      taken, if the document is none of any model, else at the end.
     """
     GetManifest: _aio.UnaryStreamMultiCallable[_parameters_pb2.GetManifestRequest, _parameters_pb2.GetManifestResponse]  # type: ignore[assignment]
     """Streams what a model is made of: first the model, then parameters and files by reference.
@@ -259,8 +263,9 @@ class ParameterServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           INVALID_ARGUMENT (MESSAGE_OUT_OF_ORDER, INVALID_NAME, UNKNOWN_DTYPE, SHAPE_MISMATCH,
-          DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE, INVALID_CREATION); NOT_FOUND
-          (PARENT_NOT_FOUND, MODEL_NOT_FOUND, CASCADE_NOT_FOUND); ABORTED (STEP_LEASE_LOST).
+          DUPLICATE_PARAMETER, INVALID_METADATA, INVALID_RELATION, INVALID_REFERENCE, INVALID_CREATION,
+          INVALID_LAYER_GRAPH); NOT_FOUND (PARENT_NOT_FOUND, MODEL_NOT_FOUND, CASCADE_NOT_FOUND); ABORTED
+          (STEP_LEASE_LOST).
         """
 
     @_abc_1.abstractmethod
@@ -311,7 +316,8 @@ class ParameterServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           As CommitModel; INVALID_ARGUMENT (SHAPE_MISMATCH): a start whose bytes do not add up;
-          MESSAGE_OUT_OF_ORDER: among others, a stream without its end.
+          MESSAGE_OUT_OF_ORDER: among others, a stream without its end; INVALID_LAYER_GRAPH: before any content is
+          taken, if the document is none of any model, else at the end.
         """
 
     @_abc_1.abstractmethod

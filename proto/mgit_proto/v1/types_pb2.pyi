@@ -606,7 +606,7 @@ class CreationRecord(_message.Message):
     GROUP_FIELD_NUMBER: _builtins.int
     MEMBER_FIELD_NUMBER: _builtins.int
     entry_point: _builtins.str
-    """MODULE:FUNCTION."""
+    """MODULE:FUNCTION; mgit/service:merge for a model that MergeModels made."""
     code_digest: _builtins.bytes
     """Digest of its source."""
     source: _builtins.str

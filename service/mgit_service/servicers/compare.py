@@ -1,4 +1,4 @@
-"""CompareService: how models are related, from their weights."""
+"""CompareService: how models are related, what differs between them, and how they are merged."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from mgit_proto.v1 import compare_pb2 as pb
 from mgit_proto.v1 import compare_pb2_grpc, diff_pb2, merge_pb2
 from mgit_service.servicers import convert
 from mgit_service.servicers.diff_messages import diff_job, diff_messages
-from mgit_service.servicers.merge_messages import merge_messages, merge_order, staged_uid
+from mgit_service.servicers.merge_messages import merge_messages, merge_order, rebuild_message, staged_uid
+from mgit_service.servicers.model_test_messages import count_fitting
+from mgit_service.servicers.paging import PagedList
 from mgit_service.servicers.requests import request_key
 from mgit_service.use_cases.backend import Backend
 from mgit_service.use_cases.comparison.diffing import diff_models
 from mgit_service.use_cases.inference.backfill import backfill_sketches
 from mgit_service.use_cases.inference.inferring import InferenceJob, infer_lineage, infer_parents
 from mgit_service.use_cases.merging.merging import decide_merge, merge_models
+from mgit_service.use_cases.merging.rebuilding import rebuild_merge
 
 __all__ = ["CompareServicer"]
 
@@ -99,6 +102,29 @@ class CompareServicer(compare_pb2_grpc.CompareServiceServicer):
             self._backend, staged_uid(request.uid), is_published=request.publish, request=key
         )
         return merge_pb2.DecideMergeResponse(model=None if model is None else convert.model_message(model))
+
+    @override
+    async def ListStagedMerges(
+        self, request: merge_pb2.ListStagedMergesRequest, context: Context
+    ) -> merge_pb2.ListStagedMergesResponse:
+        listed = PagedList("staged merges")
+        page = listed.page(request.page_size, request.page_token)
+        models = await self._backend.lineage.staging.list_undecided(page)
+        answers = [convert.model_message(model) for model in models]
+        count = count_fitting(answers)
+        rows = page.size if count < len(answers) else count
+        return merge_pb2.ListStagedMergesResponse(
+            models=answers[:count],
+            next_page_token=listed.next_token(page, rows, models[count - 1].uid) if models else "",
+        )
+
+    @override
+    async def RebuildMerge(
+        self, request: merge_pb2.RebuildMergeRequest, context: Context
+    ) -> AsyncIterator[merge_pb2.RebuildMergeResponse]:
+        async with contextlib.aclosing(rebuild_merge(self._backend, request.model)) as steps:
+            async for step in steps:
+                yield rebuild_message(step)
 
 
 def _claim(claim: Claim) -> pb.Claim:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from mgit_core.errors import ErrorReason, InvalidArgumentError, ResourceExhaustedError
@@ -18,6 +18,8 @@ from mgit_core.merge.values import (
 )
 from mgit_proto.v1 import merge_pb2 as pb
 from mgit_service.servicers import convert
+from mgit_service.servicers.creation_messages import step_value
+from mgit_service.use_cases.merging.rebuilding import MergeComparison
 from mgit_service.use_cases.merging.request import (
     MergeEnd,
     MergeFindings,
@@ -27,7 +29,7 @@ from mgit_service.use_cases.merging.request import (
     MergeStep,
 )
 
-__all__ = ["merge_messages", "merge_order", "staged_uid"]
+__all__ = ["merge_messages", "merge_order", "rebuild_message", "staged_uid"]
 
 _MOST_CHOICES = 1_000
 _MOST_NAMES = 100
@@ -35,6 +37,8 @@ _MOST_NAMES = 100
 _CONFLICTS_AT_ONCE_BYTES = 256 << 10
 _POSSIBLE_AT_ONCE = 100
 _MOST_NOTES = 100
+_MOST_COMPARED_BYTES = 200_000  # Of each of four lists.
+_FRAME_BYTES = 16
 
 _CHOICES: dict[ConflictChoice, pb.ConflictChoice.ValueType] = {
     choice: pb.ConflictChoice.Value(f"CONFLICT_CHOICE_{choice.name}") for choice in ConflictChoice
@@ -55,9 +59,11 @@ def merge_order(request: pb.MergeModelsRequest) -> MergeOrder:
     """The merge that is asked for.
 
     Raises:
-        InvalidArgumentError: INVALID_ARGUMENT.
+        InvalidArgumentError: INVALID_ARGUMENT; INVALID_CREATION, for a step beside which more is said.
         ResourceExhaustedError: LIMIT_EXCEEDED.
     """
+    if request.HasField("step"):
+        return _order_of_step(request)
     if len(request.choices) > _MOST_CHOICES:
         raise ResourceExhaustedError(
             ErrorReason.LIMIT_EXCEEDED,
@@ -78,6 +84,15 @@ def merge_order(request: pb.MergeModelsRequest) -> MergeOrder:
         options=options,
         is_accepted=request.accept,
     )
+
+
+def _order_of_step(request: pb.MergeModelsRequest) -> MergeOrder:
+    if request != pb.MergeModelsRequest(step=request.step, request_id=request.request_id):
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_CREATION,
+            "A step of a cascade says itself what is merged; leave all else of the request empty.",
+        )
+    return MergeOrder(step=step_value(request.step))
 
 
 def staged_uid(text: str) -> str:
@@ -107,6 +122,37 @@ def merge_messages(step: MergeStep) -> Iterator[pb.MergeModelsResponse]:
             yield pb.MergeModelsResponse(
                 model=model, outcome=_OUTCOMES[step.outcome], stored_bytes=step.stored_bytes
             )
+
+
+def rebuild_message(step: MergeProgress | MergeComparison) -> pb.RebuildMergeResponse:
+    """A step of a merge that is done again."""
+    if isinstance(step, MergeProgress):
+        return pb.RebuildMergeResponse(done_bytes=step.done_bytes, total_bytes=step.total_bytes)
+    comparison = pb.MergeComparison(
+        model=convert.summary_message(step.model),
+        parameter_count=step.parameter_count,
+        different=_fitting(step.different),
+        different_count=len(step.different),
+        missing=_fitting(step.missing),
+        unexpected=_fitting(step.unexpected),
+        reshaped=[
+            pb.ReshapedParameter(name=name, recorded=then, rebuilt=now)
+            for name, then, now in step.reshaped[: len(_fitting(map("".join, step.reshaped)))]
+        ],
+    )
+    return pb.RebuildMergeResponse(comparison=comparison)
+
+
+def _fitting(texts: Iterable[str]) -> list[str]:
+    """The first of some texts, as many as a fair part of a message holds."""
+    fitting: list[str] = []
+    room = _MOST_COMPARED_BYTES
+    for text in texts:
+        room -= len(text.encode()) + _FRAME_BYTES
+        if room < 0:
+            break
+        fitting.append(text)
+    return fitting
 
 
 def _summary(found: MergeFindings) -> pb.MergeSummary:

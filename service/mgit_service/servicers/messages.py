@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mgit_core.cascade.values import StepLease
 from mgit_core.digest import DIGEST_SIZE, Digest
 from mgit_core.errors import ErrorReason, InvalidArgumentError, ResourceExhaustedError
 from mgit_core.files import FileEntry, FileKind
@@ -14,10 +13,10 @@ from mgit_core.names import MAX_NAME_LENGTH, check_model_name
 from mgit_core.tensor import TensorSpec
 from mgit_proto.v1 import parameters_pb2, types_pb2
 from mgit_service.servicers.convert import parent_request
-from mgit_service.servicers.creation_messages import creation_value
+from mgit_service.servicers.creation_messages import creation_value, step_value
 from mgit_service.servicers.loss import loss_value
 from mgit_service.servicers.metadata import metadata_value
-from mgit_service.use_cases.draft_header import DraftHeader, StepDraft
+from mgit_service.use_cases.draft_header import DraftHeader
 from mgit_service.use_cases.transfer.drafting import DraftAssembly, FilePart, ParameterPart
 
 __all__ = [
@@ -111,14 +110,7 @@ def header_value(message: parameters_pb2.ModelHeader) -> DraftHeader:
         loss=loss_value(message.loss) if message.HasField("loss") else None,
         layer_graph=message.layer_graph,
         creation=creation_value(message.creation) if message.HasField("creation") else None,
-        step=_step_value(message.step) if message.HasField("step") else None,
-    )
-
-
-def _step_value(message: parameters_pb2.StepLease) -> StepDraft:
-    return StepDraft(
-        lease=StepLease(cascade_id=message.cascade_id, step=message.step, attempt=message.attempt),
-        target_uid=message.target_uid,
+        step=step_value(message.step) if message.HasField("step") else None,
     )
 
 

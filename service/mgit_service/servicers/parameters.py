@@ -18,7 +18,7 @@ from mgit_service.servicers.pieces import ChunkPieces, UploadOutline, begin_cont
 from mgit_service.servicers.requests import check_request_id
 from mgit_service.use_cases.backend import Backend, in_thread
 from mgit_service.use_cases.epochs import EpochWatch
-from mgit_service.use_cases.layer_graphs import read_stored_layer_graph, take_layer_graph
+from mgit_service.use_cases.layer_graphs import check_document, read_stored_layer_graph, take_layer_graph
 from mgit_service.use_cases.promises import check_here
 from mgit_service.use_cases.transfer import reading
 from mgit_service.use_cases.transfer.commit import CommitRequest, commit_draft
@@ -83,9 +83,8 @@ class ParameterServicer:
             digests = messages.add_part(assembly, message.part)
             yield parameters_pb2.DraftModelResponse(missing=await missing.find(digests))
         draft = assembly.finish()
-        await take_layer_graph(
-            self._backend, header.layer_graph, draft.manifest
-        )  # Refused before chunks are sent.
+        # One of another model is refused before chunks are sent.
+        await take_layer_graph(self._backend, header.layer_graph, draft.manifest)
         yield parameters_pb2.DraftModelResponse(epoch=epoch)
 
     async def UploadChunks(  # noqa: N802
@@ -176,6 +175,7 @@ class ParameterServicer:
         header = await settle_header(self._backend, messages.header_value(first.header.model))
         await resolve_parents(self._backend, header)
         await resolve_previous(self._backend, header)
+        await check_document(self._backend, header.layer_graph)  # Refused before the content is taken.
         epoch = await self._epoch.read()
         plan = await plan_upload(self._backend, header, ())
         draft = await self._take_content(RawModel(header), plan, request_iterator)

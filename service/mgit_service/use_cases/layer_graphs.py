@@ -10,7 +10,17 @@ from mgit_core.lineage import Model
 from mgit_core.manifest import Manifest
 from mgit_service.use_cases.backend import Backend, in_thread
 
-__all__ = ["read_layer_graph", "read_stored_layer_graph", "take_layer_graph"]
+__all__ = ["check_document", "read_layer_graph", "read_stored_layer_graph", "take_layer_graph"]
+
+
+async def check_document(backend: Backend, document: bytes) -> None:
+    """Refuses what is no layer graph of any model, before the parameters are known; empty is none.
+
+    Raises:
+        InvalidArgumentError: INVALID_LAYER_GRAPH.
+    """
+    if document:
+        await in_thread(backend, unpack_layer_graph, document)
 
 
 async def take_layer_graph(backend: Backend, document: bytes, manifest: Manifest) -> LayerGraph | None:

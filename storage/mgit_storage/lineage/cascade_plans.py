@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from mgit_core.cascade.graph import CascadeGraph
-from mgit_core.creation import CreationRecord
+from mgit_core.creation import CreationRecord, merge_base_of
 from mgit_core.lineage import Direction, ModelSummary, ProvenanceEdge, RevisionEdge
 from mgit_core.ports.graph import TraversalQuery
 from mgit_storage.lineage import checks, creation_records, records
@@ -42,6 +42,7 @@ async def read_graph(session: GraphSession, old_uid: str, new_uid: str) -> Casca
     reading = _Reading(session)
     reading.models |= {old.uid: old, new.uid: new}
     await reading.read_below([old_uid, new_uid])
+    await reading.read_bases()
     await reading.read_latest()
     revisions = pairwise(path[0]["uids"])
     return CascadeGraph(
@@ -111,6 +112,16 @@ class _Reading:
                     self.edges.append(records.edge_from_row(each["edge"]))
                     parent = records.summary_from_row(each["parent"])
                     self.models.setdefault(parent.uid, parent)
+
+    async def read_bases(self) -> None:
+        """Read the bases of merges, as far as they are here."""
+        bases = set(map(merge_base_of, self.creations.values()))
+        uids = sorted(uid for uid in bases if uid is not None and uid not in self.models)
+        for start in range(0, len(uids), _UIDS_AT_ONCE):
+            part = uids[start : start + _UIDS_AT_ONCE]
+            for row in await self.session.rows(model_cypher.FIND_SUMMARIES, uids=part):
+                model = records.summary_from_row(row["model"])
+                self.models[model.uid] = model
 
     async def read_latest(self) -> None:
         """Read the latest version of each parent's name."""

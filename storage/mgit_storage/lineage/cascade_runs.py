@@ -48,9 +48,7 @@ async def start_cascade(transaction: Transaction, cascade: Cascade) -> None:
 def _taken(cascade: Cascade) -> set[str]:
     """Models that exist and that targets are made from."""
     made = {target.uid for step in cascade.plan.steps for target in step.targets}
-    return {
-        link.parent_uid for step in cascade.plan.steps for target in step.targets for link in target.parents
-    } - made
+    return {uid for step in cascade.plan.steps for target in step.targets for uid in target.made_from} - made
 
 
 def _ties(cascade: Cascade, start: int) -> list[Row]:
@@ -60,7 +58,7 @@ def _ties(cascade: Cascade, start: int) -> list[Row]:
             "number": step.number,
             "needs": list(step.needs),
             "replaces": [target.old.uid for target in step.targets],
-            "takes": sorted({link.parent_uid for target in step.targets for link in target.parents} & taken),
+            "takes": sorted({uid for target in step.targets for uid in target.made_from} & taken),
         }
         for step in cascade.plan.steps[start : start + _STEPS_AT_ONCE]
     ]

@@ -14,6 +14,7 @@ from mgit_core.cascade.values import (
     StepLease,
     StepState,
 )
+from mgit_core.errors import ResourceExhaustedError
 from mgit_core.lineage import ModelSummary, RequestKey
 from mgit_core.ports.cascades import Cascades, StepReport
 from mgit_core.ports.graph import Page
@@ -125,7 +126,10 @@ class Neo4jCascades(Cascades):
             await publish_cascade(transaction, cascade_id, anyway=anyway)
             return {}
 
-        await self._session.write(unit, request)
+        try:
+            await self._session.write(unit, request)
+        except ResourceExhaustedError as error:
+            raise checks.too_many_together(cascade_id) from error
         return await self.get(cascade_id)
 
     async def cancel(self, cascade_id: str, request: RequestKey | None = None) -> Cascade:

@@ -14,6 +14,7 @@ from mgit_core.errors import (
     InvalidArgumentError,
     MGitError,
     NotFoundError,
+    ResourceExhaustedError,
 )
 from mgit_core.lineage import ModelCommit, ModelState, ModelSummary
 from mgit_core.model_tests import ModelTestResult
@@ -48,6 +49,7 @@ __all__ = [
     "tag_not_found",
     "test_exists",
     "test_not_found",
+    "too_many_together",
     "version_after",
 ]
 
@@ -110,6 +112,17 @@ def cascade_unfinished(cascade_id: str, left: int) -> MGitError:
         "'--publish each' publishes those that are done.",
         cascade=cascade_id,
         steps=left,
+    )
+
+
+def too_many_together(cascade_id: str) -> MGitError:
+    """The error for a cascade whose models are more than the graph server can number in one transaction."""
+    return ResourceExhaustedError(
+        ErrorReason.LIMIT_EXCEEDED,
+        f"The graph server has not enough memory to publish all models of update {cascade_id} together; nothing was "
+        f"published. Give it more memory and publish again by 'mgit update resume {cascade_id}', or cancel the update "
+        "and start it with '--publish each'.",
+        cascade=cascade_id,
     )
 
 

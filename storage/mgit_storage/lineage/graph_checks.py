@@ -200,8 +200,13 @@ CHECKS = (
     ),
     _Check(
         name="creations",
-        description="Every model was created once, and every creation function created a model.",
+        description="Every model was created once, by a call that says all of itself, and every creation function "
+        "created a model.",
         looks=(
+            _Finder(
+                properties.CREATION_PROPERTIES,
+                "What is kept of the call that created {subject} has a wrong or no {found}.",
+            ),
             _Finder(cascade_cypher.REPEATED_CREATIONS, "{subject} was created {found} times."),
             _Finder(cascade_cypher.UNUSED_FUNCTIONS, "Creation function {subject} created {found}."),
         ),

@@ -135,7 +135,7 @@ async def _remove(transaction: Transaction, uid: str) -> Row:
     await run(transaction, cypher.DELETE_TAGS_OF, uid=uid)
     query = cypher.MARK_REMOVED if touched[0]["is_touched"] else cypher.DELETE_MODEL
     await run(transaction, query, uid=uid)
-    await run(transaction, cypher.DELETE_UNUSED_PARAMETERS, digest=before["parameters"]["digest"])
+    await run(transaction, cypher.DELETE_UNUSED_PARAMETERS, digests=[before["parameters"]["digest"]])
     keys = creation_records.function_keys([before])
     if keys:
         await run(transaction, creation_cypher.DELETE_UNUSED_FUNCTION, keys=keys)

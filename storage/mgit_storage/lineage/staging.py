@@ -59,6 +59,10 @@ class Neo4jStagedModels(StagedModels):
         rows = await self._session.rows(cypher.LIST_STAGED, after=page.after or "", size=page.size)
         return [records.model_from_row(row) for row in rows]
 
+    async def list_undecided(self, page: Page) -> list[Model]:
+        rows = await self._session.rows(cypher.LIST_UNDECIDED, after=page.after or "", size=page.size)
+        return [records.model_from_row(row) for row in rows]
+
     async def publish(self, uids: Sequence[str], request: RequestKey | None = None) -> list[CommittedModel]:
         wanted = list(dict.fromkeys(uids))
 
@@ -191,8 +195,8 @@ async def publish_staged(
         FailedPreconditionError: MODEL_STAGED, or MODEL_REMOVED for a version before.
         NotFoundError: PARENT_NOT_FOUND, if a parent stands behind what was made from it.
     """
-    staged = await run(transaction, cypher.FIND_STAGED, uids=uids)
-    names = {row["model"]["name"].lower(): row["model"]["name"] for row in staged}
+    named = await run(transaction, cypher.NAMES_OF_STAGED, uids=uids)
+    names = {row["name"].lower(): row["name"] for row in named}
     await run(
         transaction,
         commit_cypher.LOCK_NAMES,
@@ -266,8 +270,8 @@ async def discard_staged(transaction: Transaction, uids: Sequence[str]) -> None:
         raise checks.model_staged(row["uid"], "discard it before what it was made from")
     rows = [records.plain(row) for row in await run(transaction, cypher.FIND_STAGED, uids=uids)]
     await run(transaction, cypher.DELETE_STAGED, uids=uids)
-    for digest in sorted({row["parameters"]["digest"] for row in rows if row["parameters"] is not None}):
-        await run(transaction, model_cypher.DELETE_UNUSED_PARAMETERS, digest=digest)
+    digests = sorted({row["parameters"]["digest"] for row in rows if row["parameters"] is not None})
+    await run(transaction, model_cypher.DELETE_UNUSED_PARAMETERS, digests=digests)
     keys = creation_records.function_keys(rows)
     if keys:
         await run(transaction, creation_cypher.DELETE_UNUSED_FUNCTION, keys=keys)

@@ -1,6 +1,9 @@
 """Has the server plan the usual queries before anyone waits for them.
 
-The first query of each text costs its planning, together one to two seconds after a restart of the server.
+The first query of each text costs its planning, together one to two seconds after a restart of the server. Usual is what
+adds a model, names one, lists models and follows lineage. Staged models, cascades and exchanges are left to their first
+call: they have some fifty queries more, which would hold up every start, and whose planning is little beside the run of a
+creation function or the way of a model to another store.
 """
 
 from __future__ import annotations
@@ -20,8 +23,10 @@ from mgit_core.names import make_uid
 from mgit_core.ports.graph import Page, TraversalQuery
 from mgit_storage.lineage.commit import commit_models
 from mgit_storage.lineage.content import Neo4jContentQueries
+from mgit_storage.lineage.cypher import commit as commit_cypher
 from mgit_storage.lineage.cypher import models as cypher
-from mgit_storage.lineage.session import GraphSession
+from mgit_storage.lineage.models import Neo4jModels
+from mgit_storage.lineage.session import GraphSession, run
 from mgit_storage.lineage.traversal import Neo4jTraversal
 
 __all__ = ["warm_up"]
@@ -44,7 +49,8 @@ async def warm_up(session: GraphSession) -> None:
             group.create_task(_traverse(session))
             group.create_task(session.undone(_commit))
     except* (MGitError, TimeoutError) as errors:
-        _log.warning("The graph's queries could not be warmed: %s", errors.exceptions[0])
+        reason = str(errors.exceptions[0]) or f"it took more than {_AT_MOST_S:g} s."
+        _log.warning("The graph's queries could not be warmed: %s", reason)
 
 
 async def _find(session: GraphSession) -> None:
@@ -58,6 +64,10 @@ async def _find(session: GraphSession) -> None:
     )
     for text in texts:
         await session.rows(text, uid=_NOBODY, uids=[_NOBODY], name=_NO_NAME, version=1, tag="tag")
+    models = Neo4jModels(session)
+    await models.list_latest(Page(size=1))
+    with contextlib.suppress(NotFoundError):
+        await models.list_versions(_NO_NAME, Page(size=1))
     content = Neo4jContentQueries(session)
     await content.models_with_tensor(_DIGEST, Page(size=1))
     await content.counts()
@@ -74,7 +84,8 @@ async def _traverse(session: GraphSession) -> None:
 
 
 async def _commit(transaction: neo4j.AsyncTransaction) -> None:
-    """A whole commit, which is rolled back."""
+    """A whole commit with the id of a request, which is rolled back; the lock on the store comes last."""
+    await run(transaction, commit_cypher.CLAIM_REQUEST, id=_NO_NAME)
     parameters = ParameterSet(digest=_DIGEST, manifest_key="", size_bytes=0, tensor_count=_SOME_TENSORS)
     tensors = tuple(
         TensorRecord(name=str(number), digest=_DIGEST, dtype="", shape=(), size_bytes=0)
@@ -89,3 +100,5 @@ async def _commit(transaction: neo4j.AsyncTransaction) -> None:
         epoch=0,
     )
     await commit_models(transaction, [model])
+    await run(transaction, commit_cypher.RECORD_REQUEST, id=_NO_NAME, arguments_digest="", answer="")
+    await run(transaction, commit_cypher.LOCK_AND_CHECK_EPOCH, epochs=[])

@@ -91,6 +91,48 @@ def test_a_merge_that_is_kept_is_published_or_discarded(mgit_command: CommandLin
 
 
 @pytest.mark.usefixtures("models")
+def test_merges_that_wait_are_listed(mgit_command: CommandLine) -> None:
+    """As they are after their client was killed."""
+    assert mgit_command.run("merge", "--staged").err == "No merge waits to be decided.\n"
+    asked = ("merge", "m/ours", "m/apart", "--name", "m/waits", "--keep", "--output", "quiet")
+    refs = [mgit_command.run(*asked).out.strip() for _ in range(2)]
+    listed = mgit_command.run("merge", "--staged")
+    assert listed.lines[0].split() == ["MERGE", "NAME", "OURS", "THEIRS", "BASE", "STAGED"]
+    assert [line.split()[:5] for line in listed.lines[1:]] == [
+        [ref, "m/waits", "m/ours@1", "m/apart@1", "m/base@1"] for ref in refs
+    ]
+    assert mgit_command.quiet("merge", "--staged") == refs
+    document = mgit_command.json("merge", "--staged", "--limit", "1")
+    assert document["truncated"] is True
+    [found] = document["staged"]
+    assert found.pop("created_at")
+    assert found == {
+        "uid": refs[0].removeprefix("@"),
+        "name": "m/waits",
+        "base": "m/base@1",
+        "ours": "m/ours@1",
+        "theirs": "m/apart@1",
+    }
+    for ref in refs:
+        mgit_command.run("merge", "--discard", ref)
+    assert mgit_command.quiet("merge", "--staged") == []
+
+
+@pytest.mark.usefixtures("models")
+def test_a_merge_is_shown_and_made_again(mgit_command: CommandLine) -> None:
+    asked = ("merge", "m/ours", "m/theirs", "--name", "m/again", "--on-conflict", "ties", "--accept")
+    [ref] = mgit_command.quiet(*asked)
+    shown = mgit_command.run("show", ref)
+    assert "merging, in the service" in shown.out
+    assert "on_conflict=ties" in shown.out
+    assert mgit_command.json("show", ref)["creation"]["function"] == "mgit/service:merge"
+    rebuilt = mgit_command.run("rebuild", ref)
+    assert (rebuilt.code, rebuilt.lines[0]) == (0, f"{ref}: identical, bit for bit, in 3 tensors")
+    plan = mgit_command.run("update", "m/ours", "m/base", "--plan")
+    assert plan.code == 4  # They do not follow each other; that is said before anything is planned.
+
+
+@pytest.mark.usefixtures("models")
 def test_what_is_asked_wrongly_is_refused(mgit_command: CommandLine, repo: mgit.Repository) -> None:
     repo.add("m/stranger", content())
     stranger = mgit_command.run("merge", "m/ours", "m/stranger", "--name", "m/none", "--output", "json")

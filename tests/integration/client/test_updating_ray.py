@@ -97,6 +97,21 @@ def test_an_update_is_made_by_tasks(world: UpdatingWorld) -> None:
     assert all(f":{os.getpid()}:" not in step.worker for step in done.steps)
 
 
+def test_a_merge_is_made_again_by_a_task(world: UpdatingWorld) -> None:
+    world.base()
+    world.made("left", "base", amount=1)
+    world.made("right", "base", amount=3)
+    sides = world.ref("left"), world.ref("right")
+    world.repo.merge(*sides, name=world.ref("tip"), on_conflict="average", accept=True, progress=None)
+    world.base(value=10)
+
+    done = world.update(executor="ray", workers=2)
+
+    assert (done.passed, world.runs) == (True, {"left": 1, "right": 1})
+    assert world.first("tip@2") == (11 + 13) / 2
+    assert world.parents_of("tip@2") == ["left@2", "right@2"]
+
+
 def test_what_fails_at_ray_is_told(world: UpdatingWorld) -> None:
     world.base()
     world.made("weak", "base", function="fails")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import pytest
 
+from mgit_core.cascade.values import StepLease
 from mgit_core.errors import ErrorReason, InvalidArgumentError, ResourceExhaustedError
-from mgit_core.lineage import ModelState, ModelSummary
+from mgit_core.lineage import Model, ModelState, ModelSummary
 from mgit_core.merge.values import (
     Conflict,
     ConflictChoice,
@@ -18,9 +20,18 @@ from mgit_core.merge.values import (
     SideChange,
 )
 from mgit_proto.v1 import merge_pb2 as pb
-from mgit_service.servicers.merge_messages import merge_messages, merge_order, staged_uid
+from mgit_proto.v1 import parameters_pb2
+from mgit_service.servicers.merge_messages import merge_messages, merge_order, rebuild_message, staged_uid
 from mgit_service.servicers.messages import MAX_MESSAGE_BYTES
-from mgit_service.use_cases.merging.request import MergeEnd, MergeFindings, MergeOutcome, MergeProgress
+from mgit_service.use_cases.draft_header import StepDraft
+from mgit_service.use_cases.merging.rebuilding import MergeComparison
+from mgit_service.use_cases.merging.request import (
+    MergeEnd,
+    MergeFindings,
+    MergeOrder,
+    MergeOutcome,
+    MergeProgress,
+)
 
 
 def summary(name: str) -> ModelSummary:
@@ -82,6 +93,50 @@ def test_an_order_says_what_was_chosen() -> None:
         on_conflict=ConflictChoice.TIES, choices=(("x*", ConflictChoice.OURS),), scale=0.5, density=0.1
     )
     assert wanted == order.options
+
+
+STEP = parameters_pb2.StepLease(cascade_id="c", step=3, attempt=2, target_uid="t")
+
+
+def test_an_order_of_a_step_is_the_step() -> None:
+    order = merge_order(pb.MergeModelsRequest(step=STEP, request_id="r"))
+    assert order == MergeOrder(
+        step=StepDraft(lease=StepLease(cascade_id="c", step=3, attempt=2), target_uid="t")
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"ours": "a"}, {"base": "b"}, {"name": "c"}, {"scale": 1.0}, {"accept": True}, {"on_conflict": 1}],
+)
+def test_beside_a_step_nothing_is_said(said: dict[str, object]) -> None:
+    with pytest.raises(InvalidArgumentError) as refused:
+        merge_order(pb.MergeModelsRequest(step=STEP, **said))  # type: ignore[arg-type]
+    assert refused.value.reason is ErrorReason.INVALID_CREATION
+
+
+def test_a_comparison_names_as_much_as_a_message_holds() -> None:
+    names = tuple(f"{at}." + "é" * 1_000 for at in range(1_000))
+    model = Model(**{each.name: getattr(summary("m"), each.name) for each in fields(ModelSummary)})
+    found = MergeComparison(
+        model=model,
+        parameter_count=9,
+        different=names,
+        missing=names,
+        unexpected=names,
+        reshaped=tuple((name, "float32 [1]", "float32 [2]") for name in names),
+    )
+    message = rebuild_message(found)
+    assert message.ByteSize() < MAX_MESSAGE_BYTES
+    told = message.comparison
+    assert (told.different_count, len(told.different), told.parameter_count) == (1_000, 99, 9)
+    assert (told.reshaped[0].name, told.reshaped[0].recorded, told.reshaped[0].rebuilt) == (
+        names[0],
+        "float32 [1]",
+        "float32 [2]",
+    )
+    progress = rebuild_message(MergeProgress(1, 2))
+    assert (progress.done_bytes, progress.total_bytes, progress.HasField("comparison")) == (1, 2, False)
 
 
 def test_what_is_not_said_has_its_default() -> None:

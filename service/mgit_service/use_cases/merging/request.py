@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from mgit_core.lineage import Model, ModelSummary
 from mgit_core.merge.values import Conflict, MergeCounts, MergeOptions, PossibleConflict
+from mgit_service.use_cases.draft_header import StepDraft
 
 __all__ = ["MergeEnd", "MergeFindings", "MergeOrder", "MergeOutcome", "MergeProgress", "MergeStep"]
 
@@ -35,14 +36,16 @@ class MergeOrder:
         name: Name of the result.
         options: What was chosen for conflicts.
         is_accepted: Whether a possible conflict makes a model at once.
+        step: The step of a cascade that is done by it, whose plan says all else; None for a merge of its own.
     """
 
-    ours: str
-    theirs: str
-    name: str
+    ours: str = ""
+    theirs: str = ""
+    name: str = ""
     base: str = ""
     options: MergeOptions = field(default_factory=MergeOptions)
     is_accepted: bool = False
+    step: StepDraft | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

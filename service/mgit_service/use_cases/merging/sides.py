@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mgit_core.errors import ErrorReason, FailedPreconditionError, InvalidArgumentError
 from mgit_core.lineage import Model, ModelState, ModelSummary
+from mgit_core.merge.recording import MergeCall
 from mgit_core.merge.values import MergeSide, MergeSides
 from mgit_service.use_cases.backend import Backend
 from mgit_service.use_cases.layer_graphs import read_layer_graph
@@ -16,7 +17,7 @@ from mgit_service.use_cases.promises import check_whole
 from mgit_service.use_cases.references import find_model
 from mgit_service.use_cases.transfer.reading import ModelContent, read_content
 
-__all__ = ["MergeContents", "read_contents", "read_sides"]
+__all__ = ["MergeContents", "order_of_call", "read_contents", "read_pinned", "read_sides"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,48 @@ async def read_contents(backend: Backend, order: MergeOrder) -> MergeContents:
         theirs=contents[1],
         notes=notes,
     )
+
+
+def order_of_call(call: MergeCall, sides: Sequence[str], of: str) -> MergeOrder:
+    """A recorded merge as an order: base and sides by uid.
+
+    Args:
+        call: What was asked for.
+        sides: UIDs of the sides.
+        of: Reference of the model that was merged, for messages.
+
+    Raises:
+        InvalidArgumentError: INVALID_CREATION, if there are not two sides.
+    """
+    if len(set(sides)) < 2:
+        raise InvalidArgumentError(
+            ErrorReason.INVALID_CREATION,
+            f"The sides of a merge are the first two parents with relation 'merged'; {of} has {len(set(sides))}.",
+        )
+    ours, theirs = sides
+    return MergeOrder(
+        ours=f"@{ours}",
+        theirs=f"@{theirs}",
+        base=f"@{call.base_uid}",
+        options=call.options,
+        is_accepted=call.is_accepted,
+    )
+
+
+async def read_pinned(backend: Backend, order: MergeOrder) -> MergeContents:
+    """The sides and the base of a recorded merge, published or staged; the lineage is not asked whether they fit.
+
+    Raises:
+        NotFoundError: MODEL_NOT_FOUND.
+        FailedPreconditionError: MODEL_REMOVED; PARAMETERS_PROMISED, for a side.
+        CorruptError: MANIFEST_CORRUPT.
+    """
+    base, ours, theirs = await asyncio.gather(
+        *(read_content(backend, reference) for reference in (order.base, order.ours, order.theirs))
+    )
+    for side in (ours, theirs):
+        check_whole(side.model)
+    return MergeContents(base=base, ours=ours, theirs=theirs)
 
 
 async def read_sides(backend: Backend, contents: MergeContents) -> MergeSides:

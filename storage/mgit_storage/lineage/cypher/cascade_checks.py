@@ -38,9 +38,9 @@ LIMIT $limit
 """
 )
 
-# Which models were created twice?
+# Which models, numbered or staged, were created twice?
 REPEATED_CREATIONS: LiteralString = """
-MATCH (m:Model)
+MATCH (m:Model|StagedModel)
 WITH m, COUNT { (m)-[:CREATED_BY]->() } AS creations
 WHERE creations > 1
 RETURN [coalesce(toStringOrNull(m.uid), elementId(m))] AS subjects, toString(creations) AS found

@@ -219,16 +219,17 @@ WITH DISTINCT m
 DELETE m
 """
 
-# Deletes a parameter set that no model has, staged or not, and its tensors that no other set has and no bug affects: a
+# Deletes parameter sets that no model has, staged or not, and their tensors that no other set has and no bug affects: a
 # bug finds its tensor again when a model brings it back. Not DETACH, as above.
 # Index: parameter_set.
 DELETE_UNUSED_PARAMETERS: LiteralString = """
-MATCH (p:ParameterSet {digest: $digest})
+UNWIND $digests AS digest
+MATCH (p:ParameterSet {digest: digest})
 WHERE NOT EXISTS { (:Model|StagedModel)-[:HAS_PARAMETERS]->(p) }
 OPTIONAL MATCH (p)-[has:HAS_TENSOR]->(t:Tensor)
 DELETE has
-WITH p, collect(DISTINCT t) AS tensors
-DELETE p
+WITH collect(DISTINCT p) AS sets, collect(DISTINCT t) AS tensors
+FOREACH (p IN sets | DELETE p)
 WITH tensors
 UNWIND tensors AS t
 WITH t

@@ -10,7 +10,7 @@ from typing import LiteralString, TypeAlias
 
 from mgit_storage.lineage.cypher.models import TYPES
 
-__all__ = ["EDGE_PROPERTIES", "MODEL_REF", "NODE_PROPERTIES"]
+__all__ = ["CREATION_PROPERTIES", "EDGE_PROPERTIES", "MODEL_REF", "NODE_PROPERTIES"]
 
 # The name of a property, and what must hold of it: true or false, never null.
 Rules: TypeAlias = tuple[tuple[LiteralString, LiteralString], ...]
@@ -51,6 +51,21 @@ def _breaking(pattern: LiteralString, subject: LiteralString, rules: Rules) -> L
     )
 
 
+# A layer graph is known by a digest and lies under a key; a model has both or neither, and a removed one neither.
+_LAYER_GRAPH: Rules = (
+    (
+        "layer_graph",
+        (
+            "(m.layer_graph IS NULL OR coalesce(size(toStringOrNull(m.layer_graph)) = 64"
+            " AND m.state <> 'removed', false))"
+        ),
+    ),
+    (
+        "layer_graph_key",
+        "(m.layer_graph_key IS :: STRING AND (m.layer_graph_key IS NULL) = (m.layer_graph IS NULL))",
+    ),
+)
+
 # Which nodes of a label have a property that is missing or of another kind? By label.
 NODE_PROPERTIES: dict[str, LiteralString] = {
     "Model": _breaking(
@@ -63,8 +78,7 @@ NODE_PROPERTIES: dict[str, LiteralString] = {
             ("state", "coalesce(m.state IN ['present', 'removed'], false)"),
             ("files", "m.files IS :: STRING"),
             ("files_bytes", "m.files_bytes IS :: INTEGER"),
-            ("layer_graph", "m.layer_graph IS :: STRING"),
-            ("layer_graph_key", "m.layer_graph_key IS :: STRING"),
+            *_LAYER_GRAPH,
         ),
     ),
     "ModelName": _breaking(
@@ -158,12 +172,16 @@ NODE_PROPERTIES: dict[str, LiteralString] = {
             *_times("m", "created_at"),
             *_kinds("m", "LIST<STRING NOT NULL>", ("dataset_names", "dataset_versions")),
             *_kinds("m", "BOOLEAN", ("is_previous_automatic",)),
+            *_LAYER_GRAPH,
         ),
     ),
     "CreationFunction": _breaking(
         "(f:CreationFunction)",
         "coalesce(toStringOrNull(f.entry_point), elementId(f))",
-        (*_texts("f", "key", "entry_point", "source"), ("digest", "coalesce(size(f.digest) = 64, false)")),
+        (
+            *_texts("f", "key", "entry_point", "source"),
+            ("digest", "coalesce(size(toStringOrNull(f.digest)) = 64, false)"),
+        ),
     ),
     "Cascade": _breaking(
         "(c:Cascade)",
@@ -217,5 +235,18 @@ EDGE_PROPERTIES: LiteralString = _breaking(
                 " AND e.origin <> 'declared', false))"
             ),
         ),
+    ),
+)
+
+# Which calls of creation functions have a property that is missing or of another kind? A group is of several models,
+# each of which is one of its members.
+CREATION_PROPERTIES: LiteralString = _breaking(
+    "(m:Model|StagedModel)-[e:CREATED_BY]->(:CreationFunction)",
+    MODEL_REF,
+    (
+        *_texts("e", "arguments", "environment"),
+        ("seed", "e.seed IS :: INTEGER"),
+        ("group", "e.group IS :: STRING"),
+        ("member", "(e.member IS :: STRING AND (e.member IS NULL) = (e.group IS NULL))"),
     ),
 )

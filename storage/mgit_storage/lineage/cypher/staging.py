@@ -17,7 +17,9 @@ __all__ = [
     "FIND_STAGED",
     "HAND_OVER",
     "LIST_STAGED",
+    "LIST_UNDECIDED",
     "LOCK_STAGED",
+    "NAMES_OF_STAGED",
     "STAGED_CHILDREN",
     "STAGED_PARENTS",
 ]
@@ -65,6 +67,12 @@ LIMIT $size
     + "ORDER BY m.uid\n"
 )
 
+# The same without those that steps of cascades made; one hop from each staged model behind $after.
+# Index: staged_uid, in its order.
+LIST_UNDECIDED: LiteralString = LIST_STAGED.replace(
+    "WHERE m.uid > $after\n", "WHERE m.uid > $after AND NOT EXISTS { (:CascadeStep)-[:BUILDS]->(m) }\n"
+)
+
 # Makes a staged model with its edges to parents, published or staged; says which were found.
 # Indexes: model_uid, staged_uid.
 CREATE_STAGED: LiteralString = """
@@ -82,6 +90,13 @@ CALL (m) {
   RETURN collect(q.uid) AS parents
 }
 RETURN parents
+"""
+
+# Names that some staged models will be numbered under. Index: staged_uid.
+NAMES_OF_STAGED: LiteralString = """
+UNWIND $uids AS uid
+MATCH (m:StagedModel {uid: uid})
+RETURN DISTINCT m.name AS name
 """
 
 # Locks staged models; what is read of them must be read afterwards. Index: staged_uid.

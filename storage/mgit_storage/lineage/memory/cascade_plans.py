@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from mgit_core.cascade.graph import CascadeGraph
+from mgit_core.creation import merge_base_of
 from mgit_core.lineage import Model, ModelSummary, RevisionEdge
 from mgit_storage.lineage import checks
 from mgit_storage.lineage.cascade_records import recorded_creation
@@ -20,7 +21,11 @@ def read_graph(state: State, old_uid: str, new_uid: str) -> CascadeGraph:
     checks.check_present(new)
     below = _below(state, old_uid, new_uid)
     edges = [edge for uid in sorted(below) for edge in state.parents.get(uid, ())]
-    uids = {old_uid, new_uid, *below, *(edge.parent_uid for edge in edges)}
+    creations = {
+        uid: recorded_creation(record) for uid in below if (record := state.models[uid].creation) is not None
+    }
+    bases = {uid for uid in map(merge_base_of, creations.values()) if uid in state.models}
+    uids = {old_uid, new_uid, *below, *(edge.parent_uid for edge in edges), *bases}
     models = {uid: summary_of(state.models[uid]) for uid in uids}
     latest = {
         name: found
@@ -33,11 +38,7 @@ def read_graph(state: State, old_uid: str, new_uid: str) -> CascadeGraph:
         models=models,
         edges=tuple(edges),
         revisions=_version_path(state, old, new),
-        creations={
-            uid: recorded_creation(record)
-            for uid in below
-            if (record := state.models[uid].creation) is not None
-        },
+        creations=creations,
         latest={name: summary_of(model) for name, model in latest.items()},
     )
 

@@ -74,7 +74,9 @@ class MemoryContentQueries(ContentQueries):
 
 
 def _without_edges(model: Model) -> Model:
-    return replace(model, type=None, parents=(), parent_refs=(), previous=None, tags=(), datasets=())
+    return replace(
+        model, type=None, parents=(), parent_refs=(), previous=None, tags=(), datasets=(), creation=None
+    )
 
 
 def _holders(state: State) -> list[tuple[Model, Digest]]:

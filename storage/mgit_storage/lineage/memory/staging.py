@@ -52,6 +52,12 @@ class MemoryStagedModels(StagedModels):
         found = [uid for uid in sorted(state.staged) if uid > (page.after or "")]
         return [described_staged(state, uid) for uid in found[: page.size]]
 
+    async def list_undecided(self, page: Page) -> list[Model]:
+        state = self._graph.state
+        of_cascades = {uid for kept in state.cascades.values() for uid in kept.targets()}
+        found = [uid for uid in sorted(state.staged) if uid > (page.after or "") and uid not in of_cascades]
+        return [described_staged(state, uid) for uid in found[: page.size]]
+
     async def publish(self, uids: Sequence[str], request: RequestKey | None = None) -> list[CommittedModel]:
         wanted = list(dict.fromkeys(uids))
         answer, is_repeated = self._graph.write(lambda state: _publish(state, wanted), request)

@@ -100,8 +100,8 @@ class KeptCascade:
     def uses(self) -> set[str]:
         """UIDs of the models that it replaces, and of those that it makes models from."""
         targets = self.targets()
-        parents = {link.parent_uid for target in targets.values() for link in target.parents}
-        return self.replaced() | (parents - targets.keys())
+        taken = {uid for target in targets.values() for uid in target.made_from}
+        return self.replaced() | (taken - targets.keys())
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,7 +14,8 @@ from mgit_core.cascade.values import (
     StepLease,
     StepState,
 )
-from mgit_core.lineage import Model, ModelCommit, Previous
+from mgit_core.lineage import Model, ModelCommit, ParentLink, Previous, Relation
+from mgit_core.merge.recording import MergeCall, record_merge
 from mgit_core.ports.cascades import StepReport
 from mgit_core.ports.graph import Lineage
 from mgit_storage.testing.lineage.steps import add, child_of
@@ -29,6 +30,7 @@ __all__ = [
     "lease",
     "lease_of",
     "make",
+    "merge",
     "planned",
     "start_and_stage",
     "started",
@@ -42,6 +44,13 @@ LONG_S = 600.0
 async def create(lineage: Lineage, name: str, *parents: Model, **creation: str) -> Model:
     """A new model that can be made anew."""
     commit = replace(make_commit(name, *child_of(*parents)), creation=make_creation(**creation))
+    return (await lineage.models.commit(commit)).model
+
+
+async def merge(lineage: Lineage, name: str, base_uid: str, *sides: Model) -> Model:
+    """A new model that is a merge of two."""
+    links = [ParentLink(parent_uid=side.uid, relation=Relation.MERGED) for side in sides]
+    commit = replace(make_commit(name, *links), creation=record_merge(MergeCall(base_uid=base_uid)))
     return (await lineage.models.commit(commit)).model
 
 

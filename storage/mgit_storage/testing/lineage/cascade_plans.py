@@ -6,9 +6,19 @@ from dataclasses import replace
 
 from mgit_core.cascade.graph import PlanOptions
 from mgit_core.cascade.planning import plan_cascade
+from mgit_core.cascade.values import LeaveOutReason
+from mgit_core.creation import merge_base_of
 from mgit_core.errors import ErrorReason, FailedPreconditionError, NotFoundError
 from mgit_core.ports.graph import Lineage
-from mgit_storage.testing.lineage.cascade_moves import create, family
+from mgit_storage.testing.lineage.cascade_moves import (
+    create,
+    family,
+    finish,
+    lease,
+    merge,
+    planned,
+    started,
+)
 from mgit_storage.testing.lineage.steps import add, refused
 from mgit_storage.testing.values import fresh_uid, make_creation
 
@@ -58,6 +68,49 @@ class CascadePlanLaws:
         graph = await lineage.cascades.graph(old.uid, new.uid)
         assert {stranger.uid, both.uid} <= graph.models.keys()
         assert plan_cascade(graph, PlanOptions(), fresh_uid).steps == ()
+
+    async def test_it_holds_the_bases_of_merges_as_far_as_they_are_here(self, lineage: Lineage) -> None:
+        old, start = await add(lineage, "base"), await add(lineage, "start")
+        sides = [await create(lineage, name, old) for name in ("ours", "theirs")]
+        merged = [
+            await merge(lineage, name, base_uid, *sides)
+            for name, base_uid in (("one", start.uid), ("two", old.uid), ("three", fresh_uid()))
+        ]
+        new = await add(lineage, "base")
+        graph = await lineage.cascades.graph(old.uid, new.uid)
+        assert graph.models.keys() == {model.uid for model in (old, new, start, *sides, *merged)}, (
+            "the third base was never here"
+        )
+        bases = {model.uid: merge_base_of(graph.creations[model.uid]) for model in merged[:2]}
+        assert bases == {merged[0].uid: start.uid, merged[1].uid: old.uid}
+
+    async def test_the_base_of_a_merge_is_kept_while_an_update_needs_it(self, lineage: Lineage) -> None:
+        old, start = await add(lineage, "base"), await add(lineage, "start")
+        sides = [await create(lineage, name, old) for name in ("ours", "theirs")]
+        await merge(lineage, "merged", start.uid, *sides)
+        new = await add(lineage, "base")
+        cascade = await started(lineage, old, new)
+        assert cascade.plan.steps[-1].targets[0].made_from[-1] == start.uid
+        with refused(FailedPreconditionError, ErrorReason.MODEL_IN_USE):
+            await lineage.models.remove(start.uid)
+        await lineage.cascades.cancel(cascade.id)
+        await lineage.models.remove(start.uid)
+        left = (await planned(lineage, old, new)).plan.left_out
+        assert [(each.model.name, each.reason) for each in left] == [
+            ("merged", LeaveOutReason.PARENT_REMOVED)
+        ]
+
+    async def test_a_new_base_is_read_back_with_its_step(self, lineage: Lineage) -> None:
+        old = await add(lineage, "base")
+        sides = [await create(lineage, name, old) for name in ("ours", "theirs")]
+        await merge(lineage, "merged", old.uid, *sides)
+        new = await add(lineage, "base")
+        cascade = await started(lineage, old, new)
+        for _ in sides:
+            await finish(lineage, cascade)
+        step = await lease(lineage, cascade)
+        assert step.targets[0].creation == cascade.plan.steps[-1].targets[0].creation
+        assert merge_base_of(step.targets[0].creation) == new.uid
 
     async def test_the_new_model_must_follow_the_old_one(self, lineage: Lineage) -> None:
         old, other = await add(lineage, "base"), await add(lineage, "other")

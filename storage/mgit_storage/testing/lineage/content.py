@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mgit_core.errors import ErrorReason, FailedPreconditionError
+from mgit_core.lineage import Dataset
 from mgit_core.ports.graph import GraphCounts, Lineage, Page
 from mgit_storage.testing.lineage.steps import add, refs, refused
-from mgit_storage.testing.values import fresh_uid, make_commit
+from mgit_storage.testing.values import fresh_uid, make_commit, make_creation
 
 __all__ = ["BindingLaws", "ContentLaws"]
 
@@ -68,6 +69,21 @@ class ContentLaws:
         assert first[0] == models[0]
         assert rest[0].parents == (), "edges are left out"
         assert rest[0].parameters is not None
+
+    async def test_parameter_sets_come_without_what_only_tells_of_their_models(
+        self, lineage: Lineage
+    ) -> None:
+        commit = replace(
+            make_commit("m"),
+            type="encoder",
+            datasets=(Dataset(name="glue"),),
+            creation=make_creation(),
+            layer_graph=b"\1" * 32,
+            layer_graph_key="layers/1",
+        )
+        made = (await lineage.models.commit(commit)).model
+        [found] = await lineage.content.parameter_sets(Page())
+        assert found == replace(made, type=None, datasets=(), creation=None)
 
     async def test_counts_add_up(self, lineage: Lineage) -> None:
         assert await lineage.content.counts() == GraphCounts(models=0, edges=0, tensors=0, logical_bytes=0)

@@ -25,6 +25,7 @@ from mgit_core.lineage import (
 )
 from mgit_core.ports.graph import Lineage, Page, TraversalQuery
 from mgit_core.ports.model_tests import ResultQuery
+from mgit_storage.testing.lineage.cascade_moves import family, start_and_stage
 from mgit_storage.testing.lineage.steps import add, child_of, find, refs, refused, uids
 from mgit_storage.testing.values import (
     fresh_uid,
@@ -277,3 +278,16 @@ class StagingLaws:
         first = await lineage.staging.list_page(Page(size=2))
         rest = await lineage.staging.list_page(Page(size=2, after=first[-1].uid))
         assert [model.uid for model in (*first, *rest)] == made
+
+    async def test_those_of_no_cascade_are_listed_by_uid_in_pages(self, lineage: Lineage) -> None:
+        old, new = await family(lineage)
+        made = [(await _stage(lineage, "m", old)).uid]
+        await start_and_stage(lineage, old, new)
+        made += [(await _stage(lineage, "m", old)).uid for _ in range(2)]
+        assert len(await lineage.staging.list_page(Page())) == len(made) + 1
+        first = await lineage.staging.list_undecided(Page(size=2))
+        rest = await lineage.staging.list_undecided(Page(size=2, after=first[-1].uid))
+        assert [model.uid for model in (*first, *rest)] == sorted(made)
+        assert first[0] == await lineage.staging.get(first[0].uid)
+        await lineage.staging.discard(made)
+        assert await lineage.staging.list_undecided(Page()) == []

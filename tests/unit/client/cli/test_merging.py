@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mgit.cli.merging import document_of_merge, merge_lines, parse_choices
+from mgit.cli.merging import document_of_merge, merge_lines, parse_choices, staged_lines
 from mgit.errors import InvalidArgumentError
-from mgit.merging import Merge, MergeConflict, MergeOutcome, PossibleConflict
+from mgit.merging import Merge, MergeConflict, MergeOutcome, PossibleConflict, StagedMerge
 from mgit.values import ModelState, ModelSummary
 
 AGAIN = ["mgit", "merge", "ours", "their model", "--name", "x"]
@@ -124,3 +124,18 @@ def test_the_document_has_its_documented_keys() -> None:
 def test_a_merge_whose_sides_are_not_known_any_more_is_told() -> None:
     """The answer to a repeated request, after a side was removed."""
     assert list(merge_lines(Merge(outcome=MergeOutcome.MERGED), AGAIN)) == ["merged"]
+
+
+def test_merges_that_wait_are_a_table() -> None:
+    staged = StagedMerge(
+        uid="u",
+        name="x",
+        created_at=datetime(2026, 1, 1, 12, tzinfo=UTC),
+        base="b@1",
+        ours="o@1",
+        theirs="t@2",
+    )
+    head, row = staged_lines([staged])
+    assert head.split() == ["MERGE", "NAME", "OURS", "THEIRS", "BASE", "STAGED"]
+    assert row.split()[:5] == ["@u", "x", "o@1", "t@2", "b@1"]
+    assert list(staged_lines([])) == []

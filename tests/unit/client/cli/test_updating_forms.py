@@ -38,6 +38,12 @@ def test_a_plan_shows_steps_and_what_is_left_out() -> None:
     ]
 
 
+def test_a_merge_names_no_function() -> None:
+    message = plan()
+    message.steps[0].targets[0].creation.entry_point = "mgit/service:merge"
+    assert list(plan_lines(read_plan(message)))[1].endswith("merging again")
+
+
 def test_a_plan_without_steps_says_so() -> None:
     empty = plan()
     del empty.steps[:]

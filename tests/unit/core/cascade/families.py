@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from mgit_core.cascade.graph import CascadeGraph, PlanOptions
 from mgit_core.cascade.planning import plan_cascade
 from mgit_core.cascade.values import UpdatePlan
-from mgit_core.creation import CreationRecord
+from mgit_core.creation import CreationRecord, merge_base_of
 from mgit_core.lineage import (
     EdgeOrigin,
     ModelState,
@@ -19,8 +19,9 @@ from mgit_core.lineage import (
     Relation,
     RevisionEdge,
 )
+from mgit_core.merge.recording import MergeCall, record_merge
 
-__all__ = ["NEW", "OLD", "Family", "counter", "plan", "told"]
+__all__ = ["NEW", "OLD", "Family", "bases", "counter", "plan", "told"]
 
 OLD, NEW = "base", "base'"
 _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,6 +37,7 @@ class Family:
         uncreated: Names of those that have no creation record.
         groups: Group of those that were made in one call.
         names: Model name and number of those that are versions of one name.
+        merges: Base of each model that is a merge of its first two parents.
     """
 
     parents: Mapping[str, Sequence[str]]
@@ -44,6 +46,7 @@ class Family:
     groups: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     revisions: Sequence[tuple[str, str]] = ((NEW, OLD),)
+    merges: Mapping[str, str] = field(default_factory=dict)
 
     def graph(self) -> CascadeGraph:
         """The family as what a plan is made from."""
@@ -55,16 +58,16 @@ class Family:
             new=models[NEW],
             models=models,
             edges=tuple(
-                _edge(child, parent, position)
+                _edge(
+                    child, parent, position, Relation.MERGED if child in self.merges else Relation.FINETUNED
+                )
                 for child, parents in self.parents.items()
                 for position, parent in enumerate(parents)
             ),
             revisions=tuple(
                 RevisionEdge(newer_uid=newer, older_uid=older) for newer, older in self.revisions
             ),
-            creations={
-                uid: _creation(uid, self.groups.get(uid, "")) for uid in uids if uid not in self.uncreated
-            },
+            creations={uid: self._creation(uid) for uid in uids if uid not in self.uncreated},
             latest={model.name: model for model in sorted(present, key=lambda each: each.version)},
         )
 
@@ -78,12 +81,17 @@ class Family:
             created_at=_BEGINNING + timedelta(minutes=age),
         )
 
+    def _creation(self, uid: str) -> CreationRecord:
+        if uid in self.merges:
+            return record_merge(MergeCall(base_uid=self.merges[uid]))
+        return _creation(uid, self.groups.get(uid, ""))
 
-def _edge(child: str, parent: str, position: int) -> ProvenanceEdge:
+
+def _edge(child: str, parent: str, position: int, relation: Relation) -> ProvenanceEdge:
     return ProvenanceEdge(
         child_uid=child,
         parent_uid=parent,
-        relation=Relation.FINETUNED,
+        relation=relation,
         position=position,
         weight=0.5,
         origin=EdgeOrigin.DECLARED,
@@ -115,6 +123,17 @@ def plan(family: Family, **options: object) -> UpdatePlan:
         key: frozenset(value) if isinstance(value, Iterable) else value for key, value in options.items()
     }
     return plan_cascade(family.graph(), replace(PlanOptions(), **chosen), counter())  # type: ignore[arg-type]
+
+
+def bases(update: UpdatePlan) -> dict[str, str]:
+    """What each merge is compared with when it is done again; new models with an apostrophe."""
+    old_of = {target.uid: target.old.uid for step in update.steps for target in step.targets}
+    found = {
+        target.old.uid: merge_base_of(target.creation) for step in update.steps for target in step.targets
+    }
+    return {
+        uid: f"{old_of[base]}'" if base in old_of else base for uid, base in found.items() if base is not None
+    }
 
 
 def told(update: UpdatePlan) -> dict[str, list[str]]:

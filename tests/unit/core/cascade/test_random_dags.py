@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import networkx as nx
 import pytest
 from tests.unit.core.cascade.families import NEW, OLD, Family, plan
+from tests.unit.core.cascade.families import bases as told_bases
 
 from mgit_core.cascade.values import LeaveOutReason, UpdatePlan
 from mgit_core.errors import InvalidArgumentError
@@ -61,7 +62,12 @@ def make_case(numbers: random.Random) -> Case:
         return frozenset(name for name in names if numbers.random() < share)
 
     groups = {name: f"g{numbers.randint(0, 2)}" for name in some(numbers.choice((0, 0, 0.15)))}
-    family = Family(parents, removed=some(0.05), uncreated=some(0.1), groups=groups)
+    merges = {
+        name: numbers.choice([OLD, *names[:at]])
+        for at, name in enumerate(names)
+        if len(parents[name]) > 1 and name not in groups and numbers.random() < 0.7
+    }
+    family = Family(parents, removed=some(0.05), uncreated=some(0.1), groups=groups, merges=merges)
     return Case(family, skip=some(0.05), stop_at=some(0.1))
 
 
@@ -76,7 +82,9 @@ def affected_by_rule(case: Case) -> set[str]:
         | case.stop_at
     )
     able = {
-        name for name in family.parents if name not in kept and not set(family.parents[name]) & family.removed
+        name
+        for name in family.parents
+        if name not in kept and not {*family.parents[name], family.merges.get(name, OLD)} & family.removed
     }
     affected: set[str] = set()
     while True:
@@ -100,6 +108,48 @@ def calls_are_acyclic(case: Case, affected: set[str]) -> bool:
     return bool(nx.is_directed_acyclic_graph(calls))
 
 
+def bases_by_rule(case: Case, affected: set[str]) -> dict[str, str]:
+    """What the merges among the affected models are compared with; a new model is called after its old one."""
+    family = case.family
+    made = affected | {OLD}
+    after = case.lineage
+    after.add_edges_from(
+        (NEW if parent == OLD else f"{parent}'" if parent in affected else parent, f"{child}'")
+        for child in affected
+        for parent in family.parents[child]
+    )
+    call = {name: family.groups.get(name, name) for name in affected}
+    calls = nx.DiGraph()
+    calls.add_nodes_from(call.values())
+    calls.add_edges_from(
+        (call[parent], call[child])
+        for child in affected
+        for parent in family.parents[child]
+        if parent in affected
+    )
+    found: dict[str, str] = {}
+    for name, base in family.merges.items():
+        if name not in affected:
+            continue
+        found[name] = base
+        new_base = NEW if base == OLD else f"{base}'"
+        sides = {
+            side: NEW if side == OLD else f"{side}'" if side in affected else side
+            for side in family.parents[name][:2]
+        }
+        follows = base in made and all(
+            new_side == new_base or nx.has_path(after, new_base, new_side)
+            if side == base or nx.has_path(case.lineage, base, side)
+            else side in made
+            for side, new_side in sides.items()
+        )
+        if follows and (base == OLD or not nx.has_path(calls, call[name], call[base])):
+            found[name] = new_base
+            if base != OLD:
+                calls.add_edge(call[base], call[name])
+    return found
+
+
 def check_plan(case: Case, update: UpdatePlan, affected: set[str]) -> None:
     """Each affected model once, parents first, every parent the right one."""
     targets = [target for step in update.steps for target in step.targets]
@@ -107,11 +157,16 @@ def check_plan(case: Case, update: UpdatePlan, affected: set[str]) -> None:
     number = {target.uid: step.number for step in update.steps for target in step.targets}
     new_uid = {target.old.uid: target.uid for target in targets} | {OLD: NEW}
     assert len(number) == len(targets)
+    bases = bases_by_rule(case, affected)
+    assert told_bases(update) == bases
     for step in update.steps:
         needed = set()
         for target in step.targets:
             wanted = [new_uid.get(parent, parent) for parent in case.family.parents[target.old.uid]]
             assert [link.parent_uid for link in target.parents] == wanted
+            base = bases.get(target.old.uid, "").removesuffix("'")
+            is_replaced = bases.get(target.old.uid) == f"{base}'" and base in affected
+            wanted += [new_uid[base]] if is_replaced else []
             needed |= {number[uid] for uid in wanted if uid in number}
         assert step.needs == tuple(sorted(needed))
         assert all(need < step.number for need in step.needs), "parents come first"

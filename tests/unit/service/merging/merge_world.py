@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from tests.unit.service.stored_models import ALGORITHM, opened, store_tensors
 
+from mgit_core.creation import CreationRecord
 from mgit_core.files import FileEntry, FileKind, FileList
 from mgit_core.layers.document import pack_layer_graph
 from mgit_core.layers.graph import Layer, LayerGraph, LayerGraphSource
@@ -91,6 +92,8 @@ class World:
         ties: tuple[tuple[str, ...], ...] = (),
         notes: Mapping[str, str] | None = None,
         has_weights_file: bool = False,
+        merged_from: Sequence[Model] = (),
+        creation: CreationRecord | None = None,
     ) -> Model:
         """A committed model; with a weights file or notes it came as a folder."""
         epoch = await EpochWatch(self.backend).read()
@@ -103,8 +106,14 @@ class World:
         header = DraftHeader(
             name=name,
             parents=tuple(
-                ParentRequest(reference=f"@{parent.uid}", relation=Relation.FINETUNED) for parent in parents
+                ParentRequest(reference=f"@{parent.uid}", relation=relation)
+                for relation, made_from in (
+                    (Relation.FINETUNED, parents),
+                    (Relation.MERGED, merged_from),
+                )
+                for parent in made_from
             ),
+            creation=creation,
             type=type,
             ties=ties,
             layer_graph=pack_layer_graph(graph_of(list(content))) if is_traced else b"",
