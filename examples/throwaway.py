@@ -15,7 +15,7 @@ from mgit.local.settings import read_stack_settings
 from mgit.local.stack import LocalStack
 from mgit.settings import read_settings
 
-__all__ = ["choose_prefix", "open_repository", "run_example"]
+__all__ = ["choose_prefix", "open_repository", "run_example", "tell_steps"]
 
 _INTERRUPTED = 130
 
@@ -53,6 +53,11 @@ def choose_prefix(repository: mgit.Repository, wanted: str) -> str:
         number += 1
         prefix = f"{wanted}-{number}"
     return prefix
+
+
+def tell_steps(say: Callable[[str], None]) -> Callable[[int, int], None]:
+    """What tells how far an update is: its steps take long where models are trained."""
+    return lambda done, total: say(f"   {done} of {total} steps are done")
 
 
 def run_example(tell_story: Callable[[mgit.Repository, Callable[[str], None]], object]) -> int:

@@ -17,6 +17,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mgit-example-", ignore_cleanup_errors=True) as folder:
         teams = Team(Path(folder) / "ours"), Team(Path(folder) / "theirs")
         try:
+            print("   Starting a service and a Neo4j for each of two teams …", file=sys.stderr, flush=True)
             for team in teams:
                 team.run("up")
             tell_story(*teams, lambda line: print(line, flush=True))

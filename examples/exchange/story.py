@@ -54,27 +54,30 @@ def tell_story(ours: Team, theirs: Team, say: Say) -> Findings:
         _type(ours, say, "add", str(base), "--name", "encoder")
         _type(ours, say, "remote", "add", "origin", address)
         first = _type(ours, say, "push", "origin", "encoder")
-        say("\n== It makes a fine-tune; the push costs what the fine-tune differs by")
+        say(f"   sent {first['bytes_sent']:,} bytes; the file has {base.stat().st_size:,}")
+        say("\n== It fine-tunes every weight a little; the push costs what the fine-tune differs by")
         _type(ours, say, "add", str(tuned), "--name", "reviews", "--parent", "encoder:finetuned")
         second = _type(ours, say, "push", "origin", "reviews")
         stored = ours.run("stats", "reviews")["unique_bytes"]
         size = base.stat().st_size
-        say(
-            f"   {second['bytes_sent']:,} bytes for a model of {size:,}, of which our store keeps {stored:,}; the encoder "
-            f"took {first['bytes_sent']:,}."
-        )
+        sent = second["bytes_sent"]
+        say(f"   sent {sent:,} bytes; the file has {size:,}, our store keeps {stored:,} for it")
         say("\n== The other team makes something of it; we pull that")
         _type(theirs, say, "add", str(child), "--name", "reviews-short", "--parent", "reviews:finetuned")
         pulled = _type(ours, say, "pull", "origin")
+        refs = tuple(model["ref"] for model in pulled["models"])
+        say(f"   received {pulled['bytes_received']:,} bytes: {', '.join(refs)}; the other models were here")
         shown = [team.run("show", "reviews-short") for team in (ours, theirs)]
-        say(f"   {shown[0]['ref']} has uid {shown[0]['uid']} here and there, and the same parameters.")
+        is_same = shown[0]["digest"] == shown[1]["digest"] and shown[0]["uid"] == shown[1]["uid"]
+        judged = "the same model" if is_same else "ANOTHER MODEL"
+        say(f"   {shown[0]['ref']} is {judged} here and there: {shown[0]['uid']}")
     return Findings(
         size_bytes=size,
         base_sent=first["bytes_sent"],
-        tuned_sent=second["bytes_sent"],
+        tuned_sent=sent,
         tuned_stored=stored,
-        pulled=tuple(model["ref"] for model in pulled["models"]),
-        same_digest=shown[0]["digest"] == shown[1]["digest"] and shown[0]["uid"] == shown[1]["uid"],
+        pulled=refs,
+        same_digest=is_same,
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from examples.federated.creation import average, train_part
 from examples.robustness.creation import robust
 from examples.robustness.learning import read_base
-from examples.throwaway import choose_prefix
+from examples.throwaway import choose_prefix, tell_steps
 
 import mgit
 from mgit.updating import Update
@@ -63,7 +63,10 @@ def tell_story(repository: mgit.Repository, say: Say, size: Size = BRIEF) -> Fin
     base = repository.add(f"{prefix}/base", read_base(), progress=None)
     model, means = base, list[mgit.Model]()
     for turn in range(size.rounds):
-        workers = _train_workers(repository, prefix, model, turn, size)
+        workers = []
+        for worker in _train_workers(repository, prefix, model, turn, size):
+            say(f"   {worker.ref}, trained from {model.ref}")
+            workers.append(worker)
         model = repository.create(
             average,
             name=f"{prefix}/global",
@@ -82,18 +85,19 @@ def tell_story(repository: mgit.Repository, say: Say, size: Size = BRIEF) -> Fin
         robust, name=base.name, parents=[mgit.finetuned(base)], arguments={"steps": 4}, seed=1, progress=None
     )
     say(f"   mgit update {base.ref} {new.ref}")
-    update = repository.update(base, new, progress=None)
+    update = repository.update(base, new, progress=tell_steps(say))
+    made = {step.new.uid: step.new.ref for step in update.steps if step.new}
     for step in update.steps:
-        parents = ", ".join(parent.ref for parent in step.parents)
+        parents = ", ".join(made.get(parent.uid, parent.ref) for parent in step.parents)
         say(f"   {step.old.ref:<24} -> {step.new.ref if step.new else step.state} from {parents}")
     return Findings(globals_=tuple(means), mean_bytes=statistics.unique_bytes, update=update)
 
 
 def _train_workers(
     repository: mgit.Repository, prefix: str, model: mgit.Model, turn: int, size: Size
-) -> list[mgit.Model]:
-    return [
-        repository.create(
+) -> Iterator[mgit.Model]:
+    for worker in range(size.workers):
+        yield repository.create(
             train_part,
             name=f"{prefix}/worker{worker}",
             parents=[mgit.finetuned(model)],
@@ -101,5 +105,3 @@ def _train_workers(
             seed=turn,  # The same for all, so that in the first round their heads begin alike.
             progress=None,
         )
-        for worker in range(size.workers)
-    ]

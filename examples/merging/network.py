@@ -21,7 +21,7 @@ HEADS = {"mail": 1, "code": 4}
 """Heads by name, and the label set that each tells apart."""
 
 _TOKENS = 24
-_ROWS = 256
+_ROWS = 96
 _BATCH = 64
 
 

@@ -62,7 +62,7 @@ def tell_story(repository: mgit.Repository, say: Say) -> Findings:
     ben = desk.edit("ben", network, base, lambda edited: teach(edited, "code", rate=1e-2, steps=60))
     apart = desk.merge(anna, ben, "apart")
 
-    say("\n== Ben prunes a layer beneath Anna's head: the registered tests decide")
+    say("\n== Ben shrinks a layer beneath Anna's head a little: the registered tests decide")
     ben = desk.edit("ben-below", network, base, lambda edited: _scale(edited, 0.98))
     dependent = desk.merge(anna, ben, "dependent")
     say("\n== The same, but the layer is spoilt")

@@ -85,7 +85,9 @@ def _add(repository: mgit.Repository, prefix: str, say: Say) -> list[mgit.Model]
 
 
 def _step_line(step: BisectProgress) -> str:
-    return f"testing {step.model.ref}: then {step.least_left} to {step.most_left} left"
+    least, most = step.least_left, step.most_left
+    left = f"{most}" if least == most else f"{least} to {most}"
+    return f"testing {step.model.ref}: then {left} could be the first"
 
 
 def _count_linear(repository: mgit.Repository, test: str, versions: Sequence[mgit.Model]) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from examples.robustness.cells import Cell, CellPlan, measure_cells, table_lines
 from examples.robustness.creation import robust, task_model, task_models
 from examples.robustness.learning import read_base
-from examples.throwaway import choose_prefix
+from examples.throwaway import choose_prefix, tell_steps
 
 import mgit
 from mgit.updating import Update
@@ -94,7 +94,7 @@ def tell_story(repository: mgit.Repository, say: Say, size: Size = BRIEF) -> Fin
     say(f"   {new.ref}")
     say(f"\n== One command makes everything anew that was made from {base.ref}")
     say(f"   mgit update {base.ref} {new.ref}")
-    update = repository.update(base, new, progress=None)
+    update = repository.update(base, new, progress=tell_steps(say))
     for step in update.steps:
         say(f"   {step.old.ref:<24} -> {step.new.ref if step.new else step.state}")
     by_hand = len(_BY_HAND) * len(update.steps)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 from tests.neo4j_server import TestServer
-from tests.stateful.lineage_twins import run_twins
+from tests.stateful.lineage_twins import LineageTwins, run_twins
+from tests.stateful.whole_twins import WholeTwins
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_neo4j_and_its_twin_give_the_same_answers_for_long(neo4j_server: TestServer) -> None:
-    run_twins(neo4j_server, examples=300, steps=60)
+@pytest.mark.parametrize(("machine", "examples"), [(LineageTwins, 300), (WholeTwins, 150)])
+def test_neo4j_and_its_twin_give_the_same_answers_for_long(
+    neo4j_server: TestServer, machine: type[LineageTwins], examples: int
+) -> None:
+    run_twins(neo4j_server, examples=examples, steps=60, machine=machine)

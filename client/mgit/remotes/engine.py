@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mgit.progress import ProgressCounter
 from mgit.remotes.importing import LeftOut, ModelImporter
@@ -66,15 +66,18 @@ def transfer(source: Side, destination: Side, job: Job, progress: ProgressCounte
     check_sides(source, destination)
     selection = select_models(source, job.models, job.since)
     exchange = _Exchange(source, destination, job, selection, progress)
+    naming = job.naming
     tries = 0
     while True:
+        placements = place_models(destination, selection.candidates, naming)
         try:
-            return exchange.run()
+            return exchange.run(placements)
         except AlreadyExistsError as error:
             tries += 1
-            # With a prefix the next look at the names finds another one.
-            if error.reason is not ErrorReason.NAME_TAKEN or tries == _TRIES or job.naming.prefix is None:
+            if error.reason is not ErrorReason.NAME_TAKEN or tries == _TRIES:
                 raise
+            # Somebody took a name meanwhile: the next look finds another one behind the prefix, or refuses with the list.
+            naming = replace(naming, is_begun=True)
 
 
 class _Exchange:
@@ -95,8 +98,7 @@ class _Exchange:
         self._done_bytes = 0
         self._told_bytes = 0
 
-    def run(self) -> Transfer:
-        placements = place_models(self._destination, self._selection.candidates, self._job.naming)
+    def run(self, placements: Sequence[Placement]) -> Transfer:
         if not self._job.force_tags:
             check_tags(self._destination, placements)
         self._done_bytes = self._told_bytes = 0

@@ -39,11 +39,13 @@ class Naming:
         prefix: They go to ``PREFIX/NAME``; None refuses the exchange.
         is_push: Whether the destination is the remote.
         remote: Name of the remote.
+        is_begun: Whether some of it may have come already: a name was taken while it was under way.
     """
 
     prefix: str | None
     is_push: bool
     remote: str
+    is_begun: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,18 +203,20 @@ def _refuse_if(is_refused: bool, placements: Sequence[Placement], naming: Naming
         return
     count = "1 model cannot" if len(placements) == 1 else f"{len(placements)} models cannot"
     reason = f"since the names and numbers belong to other models there: {_listed(placements)}"
+    stays = "what came before stays there" if naming.is_begun else ""
     error: MGitError
     if naming.is_push:
         error = ConflictError(
             ErrorReason.PUSH_REFUSED,
-            f"{count} be pushed to {naming.remote}, {reason}. --rename pushes them under another name; nothing was "
-            "sent.",
+            f"{count} be pushed to {naming.remote}, {reason}. --rename pushes them under another name; "
+            f"{stays or 'nothing was sent'}.",
             models=_all(placements),
         )
     else:
         error = AlreadyExistsError(
             ErrorReason.NAME_TAKEN,
-            f"{count} be pulled from {naming.remote}, {reason}. --prefix gives them another name; nothing was fetched.",
+            f"{count} be pulled from {naming.remote}, {reason}. --prefix gives them another name; "
+            f"{stays or 'nothing was fetched'}.",
             models=_all(placements),
         )
     raise error

@@ -21,8 +21,8 @@ from mgit_storage.testing.values import make_commit
 OTHER_ID = "00000000-0000-4000-8000-000000000002"
 
 
-def another(server: TestServer, *, is_warmed: bool = False) -> Lineage:
-    return open_neo4j(server.uri, server.username, server.password, is_warmed=is_warmed)
+def another(server: TestServer) -> Lineage:
+    return open_neo4j(server.uri, server.username, server.password, is_warmed=False)
 
 
 async def bind(server: TestServer, store_id: str = STORE_ID, *, store_is_empty: bool = True) -> None:
@@ -142,11 +142,3 @@ async def test_a_collection_makes_drafts_stale(lineage: Lineage, raw: RawGraph) 
         await lineage.models.commit(make_commit("m"))
     assert error.value.reason is ErrorReason.UPLOAD_STALE
     assert (await lineage.models.commit(make_commit("m", epoch=2))).model.ref == "m@1"
-
-
-async def test_warming_up_leaves_nothing(emptied: TestServer, raw: RawGraph) -> None:
-    lineage = another(emptied, is_warmed=True)
-    await lineage.binding.bind(STORE_ID, store_is_empty=True)
-    await lineage.binding.close()
-    labels = await raw.rows("MATCH (n) UNWIND labels(n) AS label RETURN DISTINCT label ORDER BY label")
-    assert [row["label"] for row in labels] == ["Migration", "Store"]

@@ -14,7 +14,11 @@ from mgit_core.ports.graph import Lineage
 from mgit_core.similarity import DIMENSIONS
 from mgit_storage.lineage.cypher import cascade_checks
 from mgit_storage.lineage.cypher import checks as cypher
-from mgit_storage.lineage.cypher.property_checks import EDGE_PROPERTIES, NODE_PROPERTIES
+from mgit_storage.lineage.cypher.property_checks import (
+    CREATION_PROPERTIES,
+    EDGE_PROPERTIES,
+    NODE_PROPERTIES,
+)
 from mgit_storage.testing.lineage.cascade_moves import start_and_stage
 from mgit_storage.testing.values import make_bug, make_commit, make_creation, make_model_test, make_result
 
@@ -147,6 +151,51 @@ FAULTS = (
     Fault("node-properties", "MATCH (s:CascadeStep) REMOVE s.waits_for", "waits_for"),
     Fault("creations", "MATCH (m:Model)-[e:CREATED_BY]->() DELETE e", "created no model"),
     Fault("creations", "MATCH (m:Model)-[:CREATED_BY]->(f) CREATE (m)-[:CREATED_BY]->(f)", "created 2 times"),
+    Fault(
+        "creations",
+        "MATCH (m:StagedModel), (f:CreationFunction) CREATE (m)-[:CREATED_BY]->(f), (m)-[:CREATED_BY]->(f)",
+        "times",
+    ),
+    Fault(
+        "creations",
+        "MATCH (:Model)-[e:CREATED_BY]->() REMOVE e.arguments",
+        "made@1 has a wrong or no arguments",
+    ),
+    Fault("creations", "MATCH (:Model)-[e:CREATED_BY]->() SET e.environment = 7", "no environment"),
+    Fault("creations", "MATCH (:Model)-[e:CREATED_BY]->() SET e.seed = 'lucky'", "no seed"),
+    Fault("creations", "MATCH (:Model)-[e:CREATED_BY]->() SET e.group = 'g' REMOVE e.member", "no member"),
+    Fault(
+        "creations",
+        "MATCH (:StagedModel)-[e:CREATED_BY]->() SET e.group = 7",
+        "made@0 has a wrong or no group",
+    ),
+    Fault("node-properties", "MATCH (f:CreationFunction) SET f.digest = 7", "in another kind: digest"),
+    Fault("node-properties", "MATCH (f:CreationFunction) REMOVE f.source", "in another kind: source"),
+    Fault(
+        "node-properties",
+        "MATCH (m:Model {name: 'base'}) SET m.layer_graph = $digest",
+        "base@1 lacks, or has in another kind: layer_graph_key",
+    ),
+    Fault(
+        "node-properties",
+        "MATCH (m:Model {name: 'base'}) SET m.layer_graph = 'short', m.layer_graph_key = 'key'",
+        "base@1 lacks, or has in another kind: layer_graph",
+    ),
+    Fault(
+        "node-properties",
+        "MATCH (m:Model {name: 'base'}) SET m.layer_graph = $digest, m.layer_graph_key = [1]",
+        "base@1 lacks, or has in another kind: layer_graph_key",
+    ),
+    Fault(
+        "node-properties",
+        "MATCH (m:Model {name: 'gone'}) SET m.layer_graph = $digest, m.layer_graph_key = 'key'",
+        "gone@1 lacks, or has in another kind: layer_graph",
+    ),
+    Fault(
+        "node-properties",
+        "MATCH (m:StagedModel) SET m.layer_graph_key = 'key'",
+        "in another kind: layer_graph_key",
+    ),
     Fault("staged-models", "MATCH (:StagedModel)-[e:HAS_PARAMETERS]->() DELETE e", "0 parameter sets"),
     Fault(
         "staged-models",
@@ -249,7 +298,9 @@ async def test_edges_are_counted_without_reading_them(lineage: Lineage, raw: Raw
     assert operators <= {"ProduceResults", "Projection", "Apply", "RelationshipCountFromCountStore"}
 
 
-@pytest.mark.parametrize("query", [*ONCE_OVER, *NODE_PROPERTIES.values(), EDGE_PROPERTIES])
+@pytest.mark.parametrize(
+    "query", [*ONCE_OVER, *NODE_PROPERTIES.values(), EDGE_PROPERTIES, CREATION_PROPERTIES]
+)
 async def test_a_check_goes_once_over_what_it_is_about(lineage: Lineage, raw: RawGraph, query: str) -> None:
     assert lineage.graph_checks is not None
     operators = await planned(raw, query)

@@ -193,7 +193,7 @@ def test_a_query_begins_at_an_index(plans: Plans, query: str) -> None:
     [
         *("FIND_LATEST", "LIST_VERSIONS", "LIST_LATEST", "ALL_UIDS", "PARAMETER_SETS", "DUPLICATES"),
         *("LACKING_SKETCHES", "LIST_TESTS", "LIST_RESULTS-all", "LIST_BUGS", "FIND_BUGS"),
-        *("LIST_STAGED", "LIST_CASCADES", "NEXT_STEP"),
+        *("LIST_STAGED", "LIST_UNDECIDED", "LIST_CASCADES", "NEXT_STEP"),
     ],
 )
 def test_a_list_comes_in_the_order_of_its_index(plans: Plans, query: str) -> None:

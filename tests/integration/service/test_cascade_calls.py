@@ -350,6 +350,64 @@ class TestRuns:
         assert refused(lambda: stubs.cascades.LeaseStep(worker)) == invalid
 
 
+class TestBadInput:
+    def test_a_lease_on_one_update_makes_no_model_of_another(self, stubs: Stubs) -> None:
+        one, other = (start(stubs, family(stubs, f"mixed/{name}")) for name in ("one", "other"))
+        step, foreign = lease(stubs, one), lease(stubs, other)
+        header = step_header(one, step)
+        header.step.target_uid = foreign.targets[0].uid
+        assert refused(lambda: upload(stubs, header, {"weight": WEIGHTS})) == (
+            "INVALID_ARGUMENT",
+            "INVALID_CREATION",
+        )
+        assert make(stubs, one, step).summary.uid == step.targets[0].uid
+
+    def test_a_report_of_too_many_tests_changes_nothing(self, stubs: Stubs) -> None:
+        cascade = start(stubs, family(stubs, "tests"))
+        step = lease(stubs, cascade)
+        make(stubs, cascade, step)
+        names = [f"t{number}" for number in range(1_001)]
+        invalid = ("INVALID_ARGUMENT", "INVALID_CASCADE")
+        assert refused(lambda: report(stubs, cascade, step, failed_tests=names)) == invalid
+        large = ("RESOURCE_EXHAUSTED", "LIMIT_EXCEEDED")
+        assert refused(lambda: report(stubs, cascade, step, error="x" * (1 << 20))) == large
+        assert report(stubs, cascade, step, failed_tests=names[:2]).step_state == pb.STEP_STATE_DONE
+
+    def test_a_model_is_reported_twice_and_counted_once(self, stubs: Stubs) -> None:
+        cascade = start(stubs, family(stubs, "repeated"))
+        step = lease(stubs, cascade)
+        make(stubs, cascade, step)
+        answers = [report(stubs, cascade, step) for _ in range(2)]
+        assert answers[0] == answers[1]
+        finish(stubs, cascade)
+        assert finish(stubs, cascade).state == pb.CASCADE_STATE_BUILT
+
+    def test_steps_behind_the_last_one_are_none(self, stubs: Stubs) -> None:
+        cascade = start(stubs, family(stubs, "behind"))
+        for after, expected in ((-1, [0, 1, 2]), (2, [2]), (3, []), ((1 << 31) - 1, [])):
+            request = pb.GetCascadeRequest(id=cascade.id, after_steps=after)
+            plan = stubs.cascades.GetCascade(request).cascade.plan
+            assert ([step.number for step in plan.steps], plan.step_count) == (expected, 3)
+
+    def test_pages_of_another_list_are_refused(self, stubs: Stubs) -> None:
+        start(stubs, family(stubs, "paged"))
+        call = stubs.cascades.ListCascades
+        invalid = ("INVALID_ARGUMENT", "INVALID_PAGE_TOKEN")
+        assert refused(lambda: call(pb.ListCascadesRequest(page_token="models"))) == invalid  # noqa: S106
+        negative = ("INVALID_ARGUMENT", "INVALID_ARGUMENT")
+        assert refused(lambda: call(pb.ListCascadesRequest(page_size=-1))) == negative
+
+    @pytest.mark.parametrize("field", ["skip", "stop_at"])
+    def test_models_to_leave_out_must_be_there_and_few(self, stubs: Stubs, field: str) -> None:
+        options = family(stubs, f"left-out/{field.replace('_', '-')}")
+        getattr(options, field).append("nobody")
+        call = stubs.cascades.PlanCascade
+        request = pb.PlanCascadeRequest(options=options)
+        assert refused(lambda: call(request)) == ("NOT_FOUND", "MODEL_NOT_FOUND")
+        getattr(request.options, field).extend(["x"] * 100_000)
+        assert refused(lambda: call(request))[1] in {"INVALID_CASCADE", "LIMIT_EXCEEDED"}
+
+
 class TestCreationRecords:
     def test_a_record_comes_back_and_lists_leave_out_its_source(self, stubs: Stubs) -> None:
         model = create(stubs, "recorded/m")

@@ -10,10 +10,12 @@ import grpc
 import numpy as np
 import pytest
 from tests.neo4j_server import TestServer
-from tests.parameter_calls import Service, add, local_model, random_array, refusal, serving_neo4j
+from tests.parameter_calls import ALGORITHM, Service, add, local_model, random_array, refusal, serving_neo4j
 from tests.uploads import END
 
+from mgit_core.layers.document import layer_graph_digest, pack_layer_graph
 from mgit_proto.v1 import lineage_pb2, parameters_pb2, types_pb2
+from mgit_storage.testing.parameters import make_layer_graph
 
 pytestmark = pytest.mark.neo4j
 
@@ -135,6 +137,41 @@ def test_the_same_upload_twice_makes_one_model(service: Service) -> None:
     assert refusal(error.value).reason == "REQUEST_ID_REUSED"
 
 
+def test_a_layer_graph_comes_with_the_header(service: Service) -> None:
+    graph = make_layer_graph(("b", "a"))
+    content = [*tensor("b", bytes(8), [2]), *tensor("a", bytes(4), [1])]
+    model = upload(service, [header("layers", layer_graph=pack_layer_graph(graph)), *content])
+    answer = service.parameters.GetLayerGraph(parameters_pb2.GetLayerGraphRequest(model="layers"))
+    assert answer.digest == model.layer_graph_digest == layer_graph_digest(ALGORITHM, graph)
+    assert answer.document == pack_layer_graph(graph)
+
+
+def test_the_same_request_with_another_layer_graph_is_another_upload(service: Service) -> None:
+    content = tensor("a", bytes(4), [1])
+    document = pack_layer_graph(make_layer_graph(("a",)))
+    upload(service, [header("layers-once", "layers-once", layer_graph=document), *content])
+    with pytest.raises(grpc.RpcError) as error:
+        upload(service, [header("layers-once", "layers-once"), *content])
+    assert refusal(error.value).reason == "REQUEST_ID_REUSED"
+
+
+@pytest.mark.parametrize("document", [b"layers", bytes(600_000)])
+def test_what_is_no_layer_graph_is_refused_before_any_content_is_sent(
+    service: Service, document: bytes
+) -> None:
+    """Gigabytes may follow the header; the caller here sends none, and would wait for ever."""
+    is_refused = threading.Event()
+
+    def requests() -> Iterator[parameters_pb2.UploadModelRequest]:
+        yield header("bad", layer_graph=document)
+        is_refused.wait(60)
+
+    with pytest.raises(grpc.RpcError) as error:
+        service.parameters.UploadModel(requests(), timeout=30)
+    is_refused.set()
+    assert refusal(error.value).reason == "INVALID_LAYER_GRAPH"
+
+
 A_START = tensor("a", b"", [0])[0]
 BAD: dict[str, tuple[str, Callable[[], Requests]]] = {
     "nothing": ("MESSAGE_OUT_OF_ORDER", list),
@@ -182,6 +219,13 @@ BAD: dict[str, tuple[str, Callable[[], Requests]]] = {
     "parent": (
         "PARENT_NOT_FOUND",
         lambda: [header("bad", parents=[types_pb2.ParentLink(parent="nobody")]), A_START],
+    ),
+    "layer graph of other parameters": (
+        "INVALID_LAYER_GRAPH",
+        lambda: [
+            header("bad", layer_graph=pack_layer_graph(make_layer_graph(("a", "b")))),
+            *tensor("a", bytes(4), [1]),
+        ],
     ),
     "safetensors file": (
         "INVALID_ARGUMENT",

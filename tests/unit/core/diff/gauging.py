@@ -28,15 +28,26 @@ def parameters_of(tensors: Mapping[str, AnyArray]) -> tuple[Parameter, ...]:
     return tuple(parameter_of(name, array) for name, array in tensors.items())
 
 
-def measure(before: AnyArray, after: AnyArray) -> ParameterChange:
-    """The change, as a service measures it: equal windows are said to be so."""
+def measure(
+    before: AnyArray, after: AnyArray, *, is_backwards: bool = False, tells_equal: bool = True
+) -> ParameterChange:
+    """The change, as a service measures it: equal windows are said to be so.
+
+    Args:
+        before: The one tensor.
+        after: The other.
+        is_backwards: Whether the last window comes first.
+        tells_equal: Whether equal windows are said to be so.
+    """
     one, other = spec_of(before), spec_of(after)
     gauge = ChangeGauge(one, other)
     items = common_items(one, other)
     starts = window_starts(one, items)
     raw, other_raw = before.tobytes(), after.tobytes()
-    for start, stop in zip(starts, [*starts[1:], items], strict=False):
+    windows = list(zip(starts, [*starts[1:], items], strict=False))
+    for start, stop in reversed(windows) if is_backwards else windows:
         first = raw[start * one.itemsize : stop * one.itemsize]
         second = other_raw[start * other.itemsize : stop * other.itemsize]
-        gauge.take(start, first, None if one.dtype == other.dtype and first == second else second)
+        is_equal = tells_equal and one.dtype == other.dtype and first == second
+        gauge.take(start, first, None if is_equal else second)
     return gauge.finish()

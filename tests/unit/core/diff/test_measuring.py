@@ -60,6 +60,31 @@ def test_measures_of_many_windows_agree_with_whole_arrays() -> None:
     assert (found.rank, found.rank_is_bound) == (64, True)
 
 
+def test_the_order_of_windows_and_which_are_called_equal_do_not_matter() -> None:
+    """What is read ahead, and which chunks two tensors happen to share, changes no measure."""
+    before = normal(1, 2_000, 700).astype(np.float32)
+    before[1_999, 7] = np.nan
+    after = before.copy()
+    after[900:950] += (normal(2, 50, 3) @ normal(3, 3, 700)).astype(np.float32)
+    expected = measure(before, after)
+    assert (expected.rank, expected.not_finite) == (3, 1)
+    for found in (
+        measure(before, after, is_backwards=True),
+        measure(before, after, tells_equal=False),
+        measure(before, after, is_backwards=True, tells_equal=False),
+    ):
+        assert (found.differing, found.not_finite, found.largest, found.rank, found.rank_is_bound) == (
+            expected.differing,
+            expected.not_finite,
+            expected.largest,
+            3,
+            False,
+        )
+        assert (found.before_norm, found.after_norm, found.change_norm, found.cosine) == pytest.approx(
+            (expected.before_norm, expected.after_norm, expected.change_norm, expected.cosine), rel=1e-12
+        )
+
+
 @pytest.mark.parametrize("rank", [1, 3, 16, 60, 64])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
 def test_a_change_in_few_dimensions_tells_their_number(rank: int, dtype: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -203,6 +204,55 @@ async def test_how_two_models_stand_to_each_other_is_told() -> None:
         assert told["base", "child@1"].relation is Relation.FINETUNED
         assert [each.ref for each in told["sibling", "grandchild"].common_ancestors] == ["base@1"]
         assert told["child@1", "child@2"].is_newer_version
+
+
+async def test_staged_models_stand_as_they_say_themselves() -> None:
+    """They are in no traversal: what an update made is a child of its parents, and nobody's descendant."""
+    async with open_world() as world:
+        base = await world.add("base", body())
+        old = await world.add("child", body(2), parents=(ParentLink(parent_uid=base.uid),))
+        links = (ParentLink(parent_uid=base.uid, relation=Relation.FINETUNED),)
+        staged = await world.add("child", body(3), parents=links, is_staged=True)
+        tip = await world.add("tip", body(4), parents=(ParentLink(parent_uid=staged.uid),), is_staged=True)
+        for one, other, kind, mirror in (
+            (base, staged, RelationshipKind.CHILD, RelationshipKind.PARENT),
+            (staged, tip, RelationshipKind.CHILD, RelationshipKind.PARENT),
+            (base, tip, RelationshipKind.UNRELATED, RelationshipKind.UNRELATED),
+            (old, staged, RelationshipKind.UNRELATED, RelationshipKind.UNRELATED),
+            (staged, staged, RelationshipKind.SAME, RelationshipKind.SAME),
+        ):
+            for pair, wanted in (((one, other), kind), ((other, one), mirror)):
+                found = await diff(world, *(f"@{model.uid}" for model in pair))
+                assert found.outline.relationship.kind is wanted
+                assert bool(found.measured) == (one is not other)
+
+
+async def test_the_diff_back_measures_the_mirror() -> None:
+    async with open_world() as world:
+        await world.add("one", body())
+        await world.add("other", {**body(2), "extra.weight": np.ones((3, 64), np.float32)})
+        there, back = await diff(world, "one", "other"), await diff(world, "other", "one")
+        assert {name: each.mirrored() for name, each in there.parameters.items()} == back.parameters
+        assert there.outline.total_bytes == back.outline.total_bytes
+
+
+async def test_a_caller_who_goes_away_leaves_no_work_behind() -> None:
+    """What is measured ahead ends with the stream, also where one of it has failed unseen."""
+    broken: dict[Digest, Exception] = {}
+    async with counted(broken) as (world, chunks):
+        one = await world.add("one", body())
+        await world.add("other", body(2))
+        broken[world.manifest(one)["body.1.weight"][0]] = CorruptError(
+            ErrorReason.CHUNK_CORRUPT, "It is broken."
+        )
+        before = asyncio.all_tasks()
+        parts = diff_models(world.backend, "one", "other", DiffJob())
+        outline, first = [await anext(parts) for _ in range(2)]
+        assert isinstance(outline, DiffOutline)
+        assert isinstance(first, MeasuredParameter)
+        await parts.aclose()
+        assert asyncio.all_tasks() == before
+        assert world.manifest(one)["head.weight"][0] not in chunks.read_digests
 
 
 @pytest.mark.parametrize("place", [0, 1])
