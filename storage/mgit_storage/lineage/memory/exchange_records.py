@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from mgit_core.bugs import Bug, BugSubject, DatasetSubject, ModelSubject, TensorSubject
+from mgit_core.bugs import Bug, BugSubject, DatasetSubject, ModelSubject, TensorSubject, order_subjects
 from mgit_core.lineage import ModelState, ProvenanceEdge, RevisionEdge, Tag
 from mgit_core.model_tests import ModelTest, ModelTestScope
 from mgit_core.ports.exchange import ExchangeRecords, KeptResult, RecordChanges
@@ -176,7 +176,7 @@ def _unite_bug(state: State, bug: Bug) -> bool:
     fixed = [model.uid for model in bug.fixed_in if model.uid in state.models]
     here = replace(
         bug,
-        affects=tuple(each for each in bug.affects if _is_known(state, each)),
+        affects=order_subjects(each for each in bug.affects if _is_known(state, each)),
         fixed_in=tuple(summary_of(state.models[uid]) for uid in sorted(fixed)),
     )
     if known is None and not here.affects:

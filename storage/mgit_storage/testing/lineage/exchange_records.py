@@ -296,6 +296,14 @@ class UnionLaws:
         assert (found.title, found.state, found.severity) == ("c", BugState.CLOSED, BugSeverity.HIGH)
         assert (found.carried_by, found.updated_at) == ((Relation.FINETUNED,), closed.updated_at)
 
+    async def test_the_order_of_what_a_bug_affects_is_no_change(self, lineage: Lineage) -> None:
+        models = [await add(lineage, name) for name in ("one", "two")]
+        for subjects in (models, models[::-1]):
+            made = make_bug("b", ModelSubject(models[0].uid))
+            bug = replace(made, affects=tuple(ModelSubject(model.uid) for model in subjects))
+            assert (await _unite(lineage, bugs=(bug,))).bugs == 1
+            assert (await _unite(lineage, bugs=(bug,))).bugs == 0
+
     async def test_subjects_and_fixes_of_a_bug_are_united(self, lineage: Lineage) -> None:
         commit = replace(make_commit("one"), datasets=(Dataset(name="glue", version="1"),))
         one = (await lineage.models.commit(commit)).model

@@ -129,7 +129,7 @@ def test_what_cannot_be_run_elsewhere_is_refused_by_the_decorator() -> None:
         (inner, "inside another function"),
         (later, "async or yields"),
         (yielding, "async or yields"),
-        (print, "written with def; found one of type builtin_function_or_method"),
+        (len, "written with def; found one of type builtin_function_or_method"),
         (dict, "found one of type type"),
         ("makers_here:finetune", "found one of type str"),
     ):
