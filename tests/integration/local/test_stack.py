@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
+import grpc
 import numpy as np
 import psutil
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from safetensors.numpy import save_file
 from tests.integration.local.command_line import CommandLine, end_of
+from tests.running_service import SERVING
 
 import mgit
 from mgit.local.stack import LocalStack
@@ -268,15 +271,22 @@ def test_serve_runs_the_service_in_the_foreground(stack: CommandLine) -> None:
         listen = f"127.0.0.1:{probe.getsockname()[1]}"
     serving = stack.start("serve", "--listen", listen)
     try:
+        _wait_until_serving(listen)
         asked = stack.run("--address", listen, "status", "--output", "json")
-        while asked.code != 0 and serving.poll() is None:
-            asked = stack.run("--address", listen, "status", "--output", "json")
         assert (asked.document["address"], asked.document["healthy"]) == (listen, True)
     finally:
         serving.send_signal(signal.SIGTERM)
         ended = end_of(serving)
     assert ended.code == 0, ended.err
     assert stack.json("status")["pids"] == own["pids"]
+
+
+def _wait_until_serving(address: str) -> None:
+    """By one stream: a line in the log for every question would fill the pipe that nobody reads, and block the service."""
+    with grpc.insecure_channel(address) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch
+        answers = watch(health_pb2.HealthCheckRequest(), timeout=120, wait_for_ready=True)
+        assert any(answer.status == SERVING for answer in answers)
 
 
 def test_serve_without_a_neo4j_is_told(tmp_path: Path) -> None:
