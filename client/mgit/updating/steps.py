@@ -125,9 +125,11 @@ class StepWorker:
         return stopping
 
     def _attempt(self, lease: StepLease, step: pb.CascadeStep, stopping: Stopping) -> StepReport:
+        is_merge, is_undecided = is_merge_step(step), False
         try:
-            is_undecided = is_merge_step(step) and self._merge(lease, step, stopping)
-            if not is_merge_step(step) and step.state != pb.STEP_STATE_STAGED:
+            if is_merge:
+                is_undecided = self._merge(lease, step, stopping)
+            elif step.state != pb.STEP_STATE_STAGED:
                 self._make(lease, step, stopping)
             runs = outlast(self._connection, lambda: self._test(step.targets, stopping))
             failed = tuple(sorted({run.test.name for run in runs if run.is_bad}))
@@ -139,7 +141,7 @@ class StepWorker:
                 raise
             report = _GIVEN_BACK
         except MGitError as error:
-            is_final = error.reason in _FINAL or (is_merge_step(step) and is_hopeless(error))
+            is_final = error.reason in _FINAL or (is_merge and is_hopeless(error))
             report = StepReport(error=_told(error, lease), is_final=is_final)
         except Exception as error:  # noqa: BLE001 - a fault at one step must not hold up the others
             report = StepReport(error=f"{type(error).__name__}: {error}")

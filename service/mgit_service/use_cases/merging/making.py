@@ -74,7 +74,6 @@ class Making:
         self._step = material.wanted.step
         self._sides = material.sides
         self._plan = material.plan
-
         self._computer = ParameterComputer(backend, self._order.options, self._relatives())
 
     @property
