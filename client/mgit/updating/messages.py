@@ -134,6 +134,9 @@ def _read_steps(
     tests: Mapping[str, tuple[ModelTestResult, ...]],
 ) -> tuple[UpdateStep, ...]:
     makers = {target.uid: step.number for step in plan.steps for target in step.targets}
+    numbered = {
+        target.uid: made.ref for step in plan.steps for target in step.targets if (made := _read_made(target))
+    }
     return tuple(
         UpdateStep(
             number=step.number,
@@ -144,7 +147,7 @@ def _read_steps(
             parents=tuple(
                 UpdateParent(
                     uid=edge.parent_uid,
-                    ref=edge.parent_ref or f"@{edge.parent_uid}",
+                    ref=edge.parent_ref or numbered.get(edge.parent_uid, f"@{edge.parent_uid}"),
                     relation=read_relation(edge.relation),
                     step=makers.get(edge.parent_uid),
                     is_pinned=edge.parent_uid not in makers and edge.parent_uid != plan.new.uid,

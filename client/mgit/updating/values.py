@@ -32,7 +32,7 @@ class UpdateParent:
 
     Attributes:
         uid: UID of the parent.
-        ref: ``NAME@VERSION``, or ``@UID`` of a model that the update makes.
+        ref: ``NAME@VERSION``, or ``@UID`` of a model that the update makes and that is not published yet.
         relation: How the new model is made from it.
         step: Number of the step that makes it; None for a model that exists.
         is_pinned: Whether it stays as it was, since the update does not replace it.

@@ -12,7 +12,7 @@ from mgit_core.cascade.planning import plan_cascade
 from mgit_core.cascade.values import Cascade, CascadeState, PublishMode, UpdatePlan
 from mgit_core.errors import ErrorReason, InvalidArgumentError
 from mgit_core.lineage import RequestKey
-from mgit_core.names import make_uid
+from mgit_core.names import Reference, make_uid
 from mgit_core.ports.graph import Lineage
 from mgit_service.use_cases.references import find_model, resolve_uids
 
@@ -84,12 +84,16 @@ async def plan_update(lineage: Lineage, question: UpdateQuestion) -> UpdatePlan:
             f"An update names at most {_MAX_REFERENCES} models to leave out; found {named}.",
         )
     old, new = await find_model(lineage, question.old), await find_model(lineage, question.new)
+    graph = await lineage.cascades.graph(old.uid, new.uid)
     options = PlanOptions(
         skip=frozenset(await resolve_uids(lineage, question.skip)),
         stop_at=frozenset(await resolve_uids(lineage, question.stop_at)),
         refresh_parents=question.refresh_parents,
     )
-    return plan_cascade(await lineage.cascades.graph(old.uid, new.uid), options, _fresh_uid)
+    for uid in sorted((options.skip | options.stop_at) - graph.models.keys()):
+        # It may be of a model elsewhere, or of none.
+        await lineage.models.get(Reference(uid=uid))
+    return plan_cascade(graph, options, _fresh_uid)
 
 
 async def start_update(
