@@ -35,7 +35,9 @@ TASKS: tuple[Task, ...] = (
 
 _TOKENS = 32
 _RATE = 5e-5
+_ROBUST_RATE = 1e-4
 _ROBUST_BATCH = 16
+_TEMPERATURE = 0.05
 _HELD_OUT = 256
 
 
@@ -50,11 +52,11 @@ def train_robust(weights: Tensors, *, steps: int, seed: int) -> Tensors:
     It sees the halves of the label sets that are trained on, without their labels.
     """
     rows = tuple(row for number in LABEL_SETS for row in _label_set(number).train)
-    training = Training(label_set=1, steps=steps, learning_rate=_RATE, seed=seed, batch=_ROBUST_BATCH)
+    training = Training(label_set=1, steps=steps, learning_rate=_ROBUST_RATE, seed=seed, batch=_ROBUST_BATCH)
     with deterministic(seed):
         student, teacher = _encoder(weights), _encoder(weights)
         teacher.train(mode=False)
-        optimize(student, training, _distances(student, teacher, rows, training), _ignore, {})
+        optimize(student, training, _losses(student, teacher, rows, training), _ignore, {})
     return weights | {name: value.detach() for name, value in student.named_parameters()}
 
 
@@ -83,17 +85,26 @@ def measure(weights: Tensors, task: int, kind: int) -> float:
     return 100 * right
 
 
-def _distances(
+def _losses(
     student: TopicClassifier, teacher: TopicClassifier, rows: tuple[Row, ...], training: Training
 ) -> Iterator[torch.Tensor]:
+    """How far a damaged text is from the teacher's vector of the text, and how near to those of the batch's others.
+
+    Distance alone would be small too if all texts came together; the others keep them apart (InfoNCE, arXiv 1807.03748).
+    """
     encoder = read_tokenizer(_TOKENS)
-    for batch in each_batch(rows, training):
-        hurt = [Row(damage(row.text, place % (KINDS + 1)), row.label) for place, row in enumerate(batch)]
+    own = torch.arange(training.batch)
+    for turn, batch in enumerate(each_batch(rows, training)):
+        hurt = [
+            Row(damage(row.text, (place + turn) % (KINDS + 1)), row.label) for place, row in enumerate(batch)
+        ]
         ids, mask, _ = tensors_of(encoder, batch)
         with torch.inference_mode():
             wanted = teacher.pooled(ids, mask)
         ids, mask, _ = tensors_of(encoder, hurt)
-        yield 1 - nn.functional.cosine_similarity(student.pooled(ids, mask), wanted.clone()).mean()
+        found = student.pooled(ids, mask)
+        likeness = nn.functional.cosine_similarity(found[:, None], wanted.clone()[None], dim=2)
+        yield nn.functional.cross_entropy(likeness / _TEMPERATURE, own) + 1 - likeness.diagonal().mean()
 
 
 def _encoder(weights: Tensors) -> TopicClassifier:
