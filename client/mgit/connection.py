@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import grpc
+from google.protobuf import descriptor_pool
 
 from mgit.answers import translate_error
 from mgit.endpoint import Endpoint
+from mgit.streams import Answers
 from mgit_core.digest import DigestAlgorithm
 from mgit_core.errors import (
     ErrorReason,
@@ -40,21 +42,26 @@ Response = TypeVar("Response")
 
 _MESSAGE_ROOM = 4 << 20  # A message has 1 MiB at most; room for its header is gRPC's own default.
 _RETRIES = 4
-# Reads repeat harmlessly, and every mutation carries a request id, so all unary calls and streams that have
-# not begun to answer may be sent again.
+_SERVICES = (
+    *("Lineage", "Parameter", "Maintenance", "ModelTest"),
+    *("Audit", "Compare", "Cascade", "Exchange"),
+)
+
+
+def _unary_methods(service: str) -> list[dict[str, str]]:
+    methods = descriptor_pool.Default().FindServiceByName(service).methods
+    return [
+        {"service": service, "method": method.name}
+        for method in methods
+        if not (method.client_streaming or method.server_streaming)
+    ]
+
+
+# Reads repeat harmlessly, and every mutation carries a request id, so all unary calls may be sent again.
 _SERVICE_CONFIG = {
     "methodConfig": [
         {
-            "name": [
-                {"service": "mgit.v1.LineageService"},
-                {"service": "mgit.v1.ParameterService"},
-                {"service": "mgit.v1.MaintenanceService"},
-                {"service": "mgit.v1.ModelTestService"},
-                {"service": "mgit.v1.AuditService"},
-                {"service": "mgit.v1.CompareService"},
-                {"service": "mgit.v1.CascadeService"},
-                {"service": "mgit.v1.ExchangeService"},
-            ],
+            "name": [method for name in _SERVICES for method in _unary_methods(f"mgit.v1.{name}Service")],
             "retryPolicy": {
                 "maxAttempts": _RETRIES,
                 "initialBackoff": "0.05s",
@@ -73,10 +80,11 @@ _OPTIONS: list[tuple[str, Any]] = [
     # A window of 4 MiB for each stream keeps the pipe full without holding more than a few chunks.
     ("grpc.http2.lookahead_bytes", 4 << 20),
     ("grpc.http2.max_frame_size", 1 << 20),
-    # A service that restarts is found again soon, not after the minutes that suit a crowd of clients.
+    # A service that restarts is found again soon, not after the minutes that suit a crowd of clients. A call's repeats
+    # take half a second at least: one of them comes after the next attempt to connect.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 250),
     # Finds a peer that vanished without a word; servers take a ping each five minutes without complaint.
     ("grpc.keepalive_time_ms", 310_000),
     ("grpc.keepalive_timeout_ms", 20_000),
@@ -169,10 +177,15 @@ class Connection:
             MGitError: As the service answers, or SERVICE_UNAVAILABLE; the iteration too.
         """
         timeout = self.endpoint.timeout_s if is_bounded else None
-        try:
-            return Answers(method(request, timeout=timeout, metadata=self._metadata), self._translate)
-        except ValueError as error:
-            raise self._translate_closed(error) from error
+
+        def send() -> Any:
+            try:
+                return method(request, timeout=timeout, metadata=self._metadata)
+            except ValueError as error:
+                raise self._translate_closed(error) from error
+
+        # What was taken from an iterator is gone.
+        return Answers(send, self._translate, repeats=0 if isinstance(request, Iterator) else _RETRIES - 1)
 
     def collect(self, method: Callable[..., Any], request: object) -> list[Any]:
         """All answers of a call with many; the whole call is repeated while the service is unavailable.
@@ -215,30 +228,6 @@ class Connection:
             "This repository was closed; connect again.",
             address=self.endpoint.address,
         )
-
-
-class Answers(Iterator[Any]):
-    """The answers of one running call. ``close`` may be called from any thread."""
-
-    def __init__(self, call: Any, translate: Callable[[grpc.RpcError], MGitError]) -> None:
-        self._call = call
-        self._translate = translate
-
-    def __next__(self) -> Any:
-        try:
-            return next(self._call)
-        except grpc.RpcError as error:
-            raise self._translate(error) from error
-
-    def close(self) -> None:
-        """End the call; who waits for an answer gets an error."""
-        self._call.cancel()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
 
 class Patience:
