@@ -7,9 +7,9 @@ from typing import Any, cast
 import grpc
 
 from mgit.endpoint import Endpoint
-from mgit_core.errors import ErrorReason, MGitError, error_for_reason
+from mgit_core.errors import ErrorReason, MGitError, UnavailableError, error_for_reason
 
-__all__ = ["translate_error"]
+__all__ = ["is_away", "translate_error"]
 
 _DOMAIN = "mgit"
 _TLS_WORDS = ("ssl", "tls", "certificate", "handshake")
@@ -35,6 +35,14 @@ def translate_error(error: grpc.RpcError, endpoint: Endpoint) -> MGitError:
     text = (call.details() or code.name).rstrip(".")
     reason = _REASON_OF_CODE.get(code, ErrorReason.INTERNAL)
     return error_for_reason(reason, _message(code, text, endpoint), address=endpoint.address)
+
+
+def is_away(error: MGitError, endpoint: Endpoint) -> bool:
+    """Whether ``error`` says that the service at ``endpoint`` cannot answer now, so that it may be asked again."""
+    return (
+        isinstance(error, UnavailableError)
+        and error.details.get("address", endpoint.address) == endpoint.address
+    )
 
 
 def _message(code: grpc.StatusCode, text: str, endpoint: Endpoint) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mgit.answers import is_away
 from mgit.chunks import WireChunkReader
 from mgit.connection import Connection
 from mgit.creating.calls import ALONE, parent_link
@@ -19,7 +20,7 @@ from mgit.creating.seeding import seed_generators
 from mgit.entry_points import find_function
 from mgit.running.answering import Desk
 from mgit.running.telling import show_value, tell_raised
-from mgit_core.errors import ErrorReason, InvalidArgumentError, MGitError
+from mgit_core.errors import ErrorReason, InvalidArgumentError, MGitError, UnavailableError
 
 __all__ = ["main"]
 
@@ -46,8 +47,9 @@ def _attempt(document: dict[str, Any], connection: Connection, scratch: Path) ->
         folder = scratch / "made"
         folder.mkdir()
         write_outputs(made, folder, traces_layers=document["traces_layers"])
-    except InvalidArgumentError as error:
-        return {"error": error.message, "reason": None}
+    except (InvalidArgumentError, UnavailableError) as error:
+        reason = error.reason.value if is_away(error, connection.endpoint) else None
+        return {"error": error.message, "reason": reason}
     except SystemExit as error:
         return {"error": f"It asked for the end of the process: exit code {error.code}.", "reason": None}
     except BaseException as error:  # noqa: BLE001 - a function may raise anything

@@ -8,10 +8,11 @@ import threading
 from collections import deque
 from collections.abc import Generator, Sequence
 
-from mgit.endpoint import Endpoint
+from mgit.connection import Connection, Patience
 from mgit.running.preparing import PreparedPair
-from mgit.running.processes import ModelTestProcess
+from mgit.running.processes import Attempt, ModelTestProcess
 from mgit.running.runs import ModelTestRun
+from mgit_core.errors import ErrorReason, UnavailableError
 
 __all__ = ["ProcessPool"]
 
@@ -19,8 +20,8 @@ __all__ = ["ProcessPool"]
 class ProcessPool:
     """Processes for tests, started when they are needed and kept until ``close``."""
 
-    def __init__(self, endpoint: Endpoint, job_count: int) -> None:
-        self._endpoint = endpoint
+    def __init__(self, connection: Connection, job_count: int) -> None:
+        self._connection = connection
         self._job_count = job_count
         self._lock = threading.Lock()
         self._idle: list[ModelTestProcess] = []
@@ -35,6 +36,7 @@ class ProcessPool:
 
         Raises:
             OSError: If no process can be started.
+            UnavailableError: SERVICE_UNAVAILABLE, if the service stays away: that is no result of a test.
         """
         waiting = deque(pairs)
         ended: queue.SimpleQueue[ModelTestRun | BaseException] = queue.SimpleQueue()
@@ -85,9 +87,20 @@ class ProcessPool:
             ended.put(error)
 
     def _run_one(self, prepared: PreparedPair) -> ModelTestRun:
+        """The run of a test, which begins anew when a service that was away is back."""
+        patience = Patience(self._connection)
+        patience.got_through()  # The tests were planned by this service: it is worth waiting for.
+        while True:
+            attempt = self._attempt(prepared)
+            away = ErrorReason.SERVICE_UNAVAILABLE
+            if attempt.result.reason is not away or self._is_stopping:
+                return prepared.end(attempt)
+            patience.wait_or_raise(UnavailableError(away, attempt.result.error))
+
+    def _attempt(self, prepared: PreparedPair) -> Attempt:
         process = self._take_process()
         try:
-            return prepared.end(process.run(prepared.task, prepared.pair.test.timeout_s))
+            return process.run(prepared.task, prepared.pair.test.timeout_s)
         finally:
             with self._lock:
                 self._busy.discard(process)
@@ -100,7 +113,7 @@ class ProcessPool:
         with self._lock:
             process = self._idle.pop() if self._idle else None
         if process is None:
-            process = ModelTestProcess(self._endpoint)
+            process = ModelTestProcess(self._connection.endpoint)
         with self._lock:
             self._busy.add(process)
             is_late = self._is_stopping

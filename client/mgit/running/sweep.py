@@ -100,7 +100,7 @@ class ModelTestRunner(Closing):
         self._options = options or RunOptions()
         self._preparation = Preparation(connection.capabilities.algorithm)
         self._recorder = Recorder(connection)
-        self._pool = ProcessPool(connection.endpoint, self._options.job_count)
+        self._pool = ProcessPool(connection, self._options.job_count)
 
     def run(self, pairs: Sequence[ModelTestPair]) -> Iterator[ModelTestRun]:
         """As ``run_tests``."""

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mgit.answers import is_away
 from mgit.chunks import WireChunkReader
 from mgit.connection import Connection
 from mgit.running.answering import Desk
@@ -15,7 +16,7 @@ from mgit.running.commands import run_command
 from mgit.running.digests import RunnableCode, code_digest
 from mgit.running.given import GivenModel, open_model
 from mgit.running.tasks import RawResult, Task, attempt, call_entry_point, read_value
-from mgit_core.errors import ErrorReason, FailedPreconditionError
+from mgit_core.errors import ErrorReason, FailedPreconditionError, UnavailableError
 from mgit_core.model_tests import ModelTestKind
 
 __all__ = ["main"]
@@ -40,6 +41,15 @@ class _Tests:
         self._checked: set[tuple[str, str]] = set()
 
     def run(self, task: Task) -> RawResult:
+        """What came of a test; that the service is away says nothing of a model, so there is a reason for it."""
+        try:
+            return self._run(task)
+        except UnavailableError as error:
+            if not is_away(error, self._connection.endpoint):
+                raise
+            return RawResult(error=error.message, reason=ErrorReason.SERVICE_UNAVAILABLE)
+
+    def _run(self, task: Task) -> RawResult:
         self._check_code(task)
         model = open_model(self._connection, self._reader, f"@{task.model_uid}")
         inputs = None if task.inputs is None else Path(task.inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -36,6 +37,11 @@ class Mortal:
         service = start_service(self._server, self._store, MGIT_LISTEN=self.address)
         service.wait_for(SERVING)
         return service
+
+    def await_death(self) -> None:
+        """Start it again when somebody has killed it."""
+        self.service.process.wait(_TIMEOUT_S)
+        self.restart()
 
     def restart(self) -> None:
         self.service.kill()
@@ -93,6 +99,102 @@ def test_a_download_outlasts_a_killed_service(mortal: Mortal, weights: Path, tmp
         killer.restarter.join(_TIMEOUT_S)
         assert killer.restarter.ident is not None
         assert saved.read_bytes() == weights.read_bytes()
+
+
+def test_a_call_right_after_a_restart_is_answered_whoever_knocked_before(mortal: Mortal) -> None:
+    """Calls that failed meanwhile have the client pause before it connects again; a call's repeats outlast the pause."""
+    is_over = threading.Event()
+
+    def knock() -> None:
+        with mgit.connect(mortal.address) as repo:
+            while not is_over.wait(0.02):
+                with contextlib.suppress(UnavailableError):
+                    list(repo.models())
+
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    try:
+        with mgit.connect(mortal.address) as repo:
+            for _ in range(3):
+                mortal.restart()
+                assert list(repo.models()) == []
+    finally:
+        is_over.set()
+        knocking.join(_TIMEOUT_S)
+
+
+_KILLERS = """
+import os, pathlib, signal
+
+def kill_once(model, folder):
+    kill(folder)
+    return float(model["w"][0])
+
+def make(parents, *, folder):
+    kill(folder)
+    return {"w": parents[0].load(progress=None)["w"] + 1}
+
+def kill(folder):
+    pid = pathlib.Path(folder, "pid")
+    if pid.exists():
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+        pid.unlink()
+"""
+"""What a user might have written, but that it kills the service, if its number is written down, before it reads."""
+
+
+@pytest.fixture
+def killers(mortal: Mortal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of the module whose functions kill the service once."""
+    (tmp_path / "killers.py").write_text(_KILLERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "pid").write_text(str(mortal.service.process.pid))
+    return "killers"
+
+
+def test_a_test_that_lost_the_service_begins_anew(mortal: Mortal, killers: str, tmp_path: Path) -> None:
+    """That the service was away says nothing of a model."""
+    with mgit.connect(mortal.address) as repo:
+        repo.add("tested", {"w": np.full(4, 3, np.float32)}, progress=None)
+        repo.tests.register(
+            "first", f"{killers}:kill_once", model="tested", arguments={"folder": str(tmp_path)}
+        )
+        restarter = threading.Thread(target=mortal.await_death)
+        restarter.start()
+        [run] = repo.tests.run(models=["tested"], progress=None)
+        restarter.join(_TIMEOUT_S)
+        assert not (tmp_path / "pid").exists()
+        assert (run.result.value, run.result.error) == (3.0, "")
+        assert [result.value for result in repo.tests.results(model="tested")] == [3.0]
+
+
+def test_a_service_that_stays_away_is_no_result_of_a_test(
+    mortal: Mortal, killers: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mgit.connection._PATIENCE_S", 0.3)
+    monkeypatch.setattr("mgit.connection._FIRST_PATIENCE_S", 0.3)
+    with mgit.connect(mortal.address) as repo:
+        repo.add("tested", {"w": np.full(4, 3, np.float32)}, progress=None)
+        repo.tests.register(
+            "first", f"{killers}:kill_once", model="tested", arguments={"folder": str(tmp_path)}
+        )
+        with pytest.raises(UnavailableError, match="mgit up"):
+            list(repo.tests.run(models=["tested"], progress=None))
+        mortal.restart()
+        assert list(repo.tests.results(model="tested")) == []
+
+
+def test_a_creation_function_that_lost_the_service_is_not_what_failed(
+    mortal: Mortal, killers: str, tmp_path: Path
+) -> None:
+    with mgit.connect(mortal.address) as repo:
+        base = repo.add("base", {"w": np.full(4, 3, np.float32)}, progress=None)
+        asked = {"name": "made", "parents": [mgit.finetuned(base)], "arguments": {"folder": str(tmp_path)}}
+        with pytest.raises(UnavailableError, match="mgit up"):
+            repo.create(f"{killers}:make", progress=None, **asked)
+        mortal.restart()
+        made = repo.create(f"{killers}:make", progress=None, **asked)
+        assert made.load(progress=None)["w"].tolist() == [4.0] * 4
 
 
 def test_an_interrupted_upload_goes_on_where_it_ended(mortal: Mortal, weights: Path) -> None:

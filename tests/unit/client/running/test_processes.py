@@ -12,6 +12,7 @@ import psutil
 import pytest
 from tests.running_service import wait_until
 
+from mgit.connection import Connection
 from mgit.endpoint import Endpoint
 from mgit.running.digests import RunnableCode, code_digest
 from mgit.running.pool import ProcessPool
@@ -126,7 +127,7 @@ def test_an_interpreter_that_ends_at_once_is_told_with_every_test(
 
 def test_a_pool_without_tests_starts_nothing(faulty_address: str) -> None:
     before = children()
-    pool = ProcessPool(Endpoint(address=faulty_address), 4)
+    pool = ProcessPool(Connection(Endpoint(address=faulty_address)), 4)
     assert list(pool.run([])) == []
     assert children() <= before
     pool.close()
