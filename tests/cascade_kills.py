@@ -197,7 +197,7 @@ class CascadeSeries:
             self.version += 1
             self._check(repo)
         assert watcher.seen <= {self.version - 1, self.version}
-        assert watcher.torn == []
+        assert not watcher.torn, watcher.torn
         return lived_s
 
     def _begin(self, *, with_worker: bool) -> Attack:

@@ -127,7 +127,7 @@ class Neo4jCascades(Cascades):
             return {}
 
         try:
-            await self._session.write(unit, request)
+            await self._session.write(unit, request, at_once=True)
         except ResourceExhaustedError as error:
             raise checks.too_many_together(cascade_id) from error
         return await self.get(cascade_id)

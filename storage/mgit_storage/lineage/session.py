@@ -14,6 +14,7 @@ from neo4j import exceptions as driver_errors
 from mgit_core.errors import ConflictError, ErrorReason, InvalidArgumentError, UnavailableError
 from mgit_core.lineage import RequestKey
 from mgit_core.ports.graph import remaining_s
+from mgit_storage.lineage.commits import Commits
 from mgit_storage.lineage.cypher import commit as cypher
 from mgit_storage.lineage.failures import is_lost_race, translated
 
@@ -41,6 +42,7 @@ class GraphSession:
     def __init__(self, driver: neo4j.AsyncDriver, database: str | None) -> None:
         self._driver = driver
         self._database = database
+        self._commits = Commits()
 
     @classmethod
     def open(cls, uri: str, username: str, password: str, database: str | None) -> Self:
@@ -73,8 +75,20 @@ class GraphSession:
         await self._driver.close()
 
     async def rows(self, query: LiteralString, **parameters: object) -> list[Answer]:
-        """All rows of a reading query, in one round trip; asked again if a connection broke."""
+        """All rows of a reading query, in one round trip; asked again if a connection broke.
 
+        They have all or nothing of each commit that this session was to make ``at_once``.
+        """
+        for _ in range(_RACES - 1):
+            with translated():
+                async with asyncio.timeout(remaining_s()):
+                    begun = await self._commits.wait()
+            answer = await self._rows_once(query, **parameters)
+            if self._commits.is_whole_since(begun):
+                return answer
+        return await self._rows_once(query, **parameters)
+
+    async def _rows_once(self, query: LiteralString, **parameters: object) -> list[Answer]:
         async def unit(transaction: Transaction) -> list[Answer]:
             return await run(transaction, query, **parameters)
 
@@ -110,6 +124,7 @@ class GraphSession:
         request: RequestKey | None = None,
         *,
         epochs: Sequence[int] = (),
+        at_once: bool = False,
     ) -> tuple[Answer, bool]:
         """Run one changing transaction, or find the answer that an earlier call with ``request`` got.
 
@@ -117,6 +132,7 @@ class GraphSession:
             unit: May run several times; returns what JSON can hold.
             request: Makes the change idempotent.
             epochs: What the store's epoch must be at the end, the store locked.
+            at_once: Whether ``rows`` waits while the server applies it, so as to see all of it or nothing.
 
         Returns:
             The answer, and whether it is an earlier call's.
@@ -135,17 +151,25 @@ class GraphSession:
                 await _record(transaction, request, answer)
             if epochs:
                 await _check_epoch(transaction, epochs)
+            if at_once:
+                self._commits.begin(whole)
             return answer, False
 
-        with translated():
-            async with asyncio.timeout(remaining_s()), self._open(neo4j.WRITE_ACCESS) as session:
-                for _ in range(_RACES - 1):
-                    try:
-                        return await session.execute_write(_timed_unit(whole))
-                    except driver_errors.Neo4jError as error:
-                        if not is_lost_race(error):
-                            raise
-                return await session.execute_write(_timed_unit(whole))
+        try:
+            with translated():
+                return await self._write(whole)
+        finally:
+            self._commits.end(whole)
+
+    async def _write(self, whole: Callable[[Transaction], Awaitable[_T]]) -> _T:
+        async with asyncio.timeout(remaining_s()), self._open(neo4j.WRITE_ACCESS) as session:
+            for _ in range(_RACES - 1):
+                try:
+                    return await session.execute_write(_timed_unit(whole))
+                except driver_errors.Neo4jError as error:
+                    if not is_lost_race(error):
+                        raise
+            return await session.execute_write(_timed_unit(whole))
 
     async def find_answer(self, request: RequestKey) -> Answer | None:
         """The answer that an earlier call with ``request`` got; None if there is none.

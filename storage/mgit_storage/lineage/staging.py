@@ -69,7 +69,7 @@ class Neo4jStagedModels(StagedModels):
         async def unit(transaction: Transaction) -> Answer:
             return {"rows": await _publish(transaction, wanted)}
 
-        answer, is_repeated = await self._session.write(unit, request)
+        answer, is_repeated = await self._session.write(unit, request, at_once=True)
         return [
             CommittedModel(
                 model=records.model_from_row(row["model"]),

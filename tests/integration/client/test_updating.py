@@ -57,7 +57,9 @@ def test_a_diamond_is_made_anew_each_model_once_parents_first(world: UpdatingWor
     assert world.parents_of("tip@2") == ["left@2", "right@2", "words@1"]
     assert [model.version for model in done.models] == [2, 2, 2]
     parents = done.steps[-1].parents
-    assert [parent.ref for parent in parents] == [world.ref(each) for each in ("left@2", "right@2", "words@1")]
+    assert [parent.ref for parent in parents] == [
+        world.ref(each) for each in ("left@2", "right@2", "words@1")
+    ]
 
 
 def test_a_new_model_is_a_version_of_the_old_one_and_takes_over_what_was_said_of_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from mgit_core.bugs import TensorSubject
@@ -142,6 +143,20 @@ class StagingLaws:
         with refused(NotFoundError, ErrorReason.PARENT_NOT_FOUND):
             await lineage.staging.publish([child.uid, parent.uid])
         assert await lineage.models.list_latest(Page()) == []
+
+    async def test_who_lists_meanwhile_sees_all_that_is_published_or_nothing(self, lineage: Lineage) -> None:
+        names = [f"m{number}" for number in range(60)]
+        await lineage.models.commit_batch([make_commit(name, content=name) for name in names])
+        staged = [await _stage(lineage, name) for name in names]
+        publishing = asyncio.create_task(lineage.staging.publish([model.uid for model in staged]))
+        looks: list[set[int]] = []
+        while not publishing.done():
+            listed = await lineage.models.list_latest(Page(size=len(names)))
+            looks.append({model.version for model in listed})
+            await asyncio.sleep(0)  # A twin that never waits lets nobody else on.
+        await publishing
+        assert all(len(versions) == 1 for versions in looks), looks
+        assert {model.version for model in await lineage.models.list_latest(Page(size=len(names)))} == {2}
 
     async def test_a_parent_is_published_before_its_child(self, lineage: Lineage) -> None:
         parent = await _stage(lineage, "m")
