@@ -147,7 +147,7 @@ def _read_steps(
             parents=tuple(
                 UpdateParent(
                     uid=edge.parent_uid,
-                    ref=edge.parent_ref or numbered.get(edge.parent_uid, f"@{edge.parent_uid}"),
+                    ref=numbered.get(edge.parent_uid) or edge.parent_ref or f"@{edge.parent_uid}",
                     relation=read_relation(edge.relation),
                     step=makers.get(edge.parent_uid),
                     is_pinned=edge.parent_uid not in makers and edge.parent_uid != plan.new.uid,
