@@ -20,6 +20,7 @@ _NAMES = (
     "transfer",
     "models",
     "memory",
+    "maintenance",
     "load_many",
     "rpc",
     "start",
