@@ -6,6 +6,7 @@ a separate process.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -91,8 +92,9 @@ def fetch_neo4j(cache: Path) -> Path:
 def _remove_leftovers(cache: Path) -> None:
     """Throw away what callers left that were killed; one that still fetches has a younger folder."""
     for work in cache.glob(f"{_FETCHING}*"):
-        if time.time() - work.stat().st_mtime > 2 * _FETCH_TIMEOUT_S:
-            shutil.rmtree(work, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # Its caller has just ended.
+            if time.time() - work.stat().st_mtime > 2 * _FETCH_TIMEOUT_S:
+                shutil.rmtree(work, ignore_errors=True)
 
 
 def _run_maven(maven: str, pom: Path, jars: Path) -> None:

@@ -64,6 +64,17 @@ def test_callers_at_once_get_the_same_whole_folder(tmp_path: Path, monkeypatch: 
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [found[0].name]
 
 
+def test_a_folder_that_goes_while_leftovers_are_looked_through_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_maven(tmp_path / "bin", FETCHES, monkeypatch)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "fetching-gone").symlink_to("nowhere")  # Listed, and not there for who asks for its age.
+
+    assert fetch_neo4j(cache).is_dir()
+
+
 def test_without_maven_the_three_ways_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
