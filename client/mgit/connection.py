@@ -39,6 +39,7 @@ from mgit_proto.v1 import (
 __all__ = ["Answers", "Capabilities", "Connection", "Patience"]
 
 Response = TypeVar("Response")
+Result = TypeVar("Result")
 
 _MESSAGE_ROOM = 4 << 20  # A message has 1 MiB at most; room for its header is gRPC's own default.
 _RETRIES = 4
@@ -233,9 +234,15 @@ class Connection:
 class Patience:
     """How long one piece of work waits for a service that is away, counted anew whenever it got through."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, has_answered: bool = False) -> None:
+        """Begin to count.
+
+        Args:
+            connection: To the service.
+            has_answered: Whether the work rests on an answer of it: then it is waited for as long as a restart takes.
+        """
         self._connection = connection
-        self._patience_s = _FIRST_PATIENCE_S
+        self._patience_s = _PATIENCE_S if has_answered else _FIRST_PATIENCE_S
         self._pause_s = _FIRST_PAUSE_S
         self._ends_at: float | None = None
 
@@ -244,6 +251,18 @@ class Patience:
         self._patience_s = _PATIENCE_S
         self._pause_s = _FIRST_PAUSE_S
         self._ends_at = None
+
+    def outlast(self, call: Callable[[], Result]) -> Result:
+        """What ``call`` gives; it is made again while the service is away.
+
+        Raises:
+            MGitError: As the call raises, or SERVICE_UNAVAILABLE when patience is over.
+        """
+        while True:
+            try:
+                return call()
+            except UnavailableError as error:
+                self.wait_or_raise(error)
 
     def wait_or_raise(self, error: MGitError) -> None:
         """Pause before the next attempt.

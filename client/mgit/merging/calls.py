@@ -14,7 +14,7 @@ from mgit.merging.messages import FAIL, MergeAnswer, read_staged, write_choice
 from mgit.merging.values import Merge, MergeOutcome, StagedMerge
 from mgit.progress import Progress, ProgressCounter, open_count, open_progress
 from mgit.values import ModelReference, reference_of
-from mgit_core.errors import MGitError, UnavailableError
+from mgit_core.errors import MGitError
 from mgit_proto.v1 import merge_pb2, types_pb2
 
 if TYPE_CHECKING:
@@ -140,22 +140,21 @@ class MergeCalls:
     def _ask(self, request: merge_pb2.MergeModelsRequest, counter: ProgressCounter) -> MergeAnswer:
         """The whole answer; asked for again, by the same request id, while the service is away or was overtaken."""
         patience = Patience(self._connection)
-        while True:
+
+        def attempt() -> MergeAnswer:
             answer = MergeAnswer()
             done = 0
-            try:
-                with self._connection.stream(self._connection.compare.MergeModels, request) as messages:
-                    for message in messages:
-                        patience.got_through()
-                        answer.take(message)
-                        if message.total_bytes and not done:
-                            counter.begin(message.total_bytes)
-                        counter.add(max(0, message.done_bytes - done))
-                        done = max(done, message.done_bytes)
-            except UnavailableError as error:
-                patience.wait_or_raise(error)
-            else:
-                return answer
+            with self._connection.stream(self._connection.compare.MergeModels, request) as messages:
+                for message in messages:
+                    patience.got_through()
+                    answer.take(message)
+                    if message.total_bytes and not done:
+                        counter.begin(message.total_bytes)
+                    counter.add(max(0, message.done_bytes - done))
+                    done = max(done, message.done_bytes)
+            return answer
+
+        return patience.outlast(attempt)
 
     def _judge(self, merge: Merge, *, keep: bool, jobs: int | None, progress: Progress) -> Merge:
         """Run the tests that apply to a staged merge, and publish or discard it by what they say."""

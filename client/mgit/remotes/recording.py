@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from mgit.graph import new_request_id
 from mgit.remotes.placing import Placement
 from mgit.remotes.sides import Side
-from mgit_core.errors import UnavailableError
 from mgit_proto.v1 import exchange_pb2 as pb
 from mgit_proto.v1 import lineage_pb2, types_pb2
 
@@ -57,16 +56,12 @@ class RecordCarrier:
 
     def _import(self, parts: Sequence[pb.Records]) -> Counter[str]:
         request_id = new_request_id()
-        patience = self.destination.patience()
-        while True:
-            try:
-                method = self.destination.connection.exchange.ImportRecords
-                answer = self.destination.send(method, self._messages(parts, request_id))
-            except UnavailableError as error:
-                patience.wait_or_raise(error)
-            else:
-                kinds = ("edges", "tags", "tests", "results", "bugs")
-                return Counter({kind: getattr(answer, kind) for kind in kinds})
+        method = self.destination.connection.exchange.ImportRecords
+        answer = self.destination.patience().outlast(
+            lambda: self.destination.send(method, self._messages(parts, request_id))
+        )
+        kinds = ("edges", "tags", "tests", "results", "bugs")
+        return Counter({kind: getattr(answer, kind) for kind in kinds})
 
     def _at_destination(self, records: pb.Records, own: set[str]) -> pb.Records:
         """Records with tags as the destination names their models; those of parents came with these."""

@@ -15,7 +15,6 @@ from mgit_core.errors import (
     InternalError,
     InvalidArgumentError,
     MGitError,
-    UnavailableError,
 )
 from mgit_proto.v1 import exchange_pb2 as pb
 
@@ -42,10 +41,7 @@ class Side:
 
     def patience(self) -> Patience:
         """How long work waits for the service: short if it never answered, else as long as a restart takes."""
-        patience = Patience(self.connection)
-        if self._has_answered:
-            patience.got_through()
-        return patience
+        return Patience(self.connection, has_answered=self._has_answered)
 
     @property
     def address(self) -> str:
@@ -92,12 +88,7 @@ class Side:
         Raises:
             MGitError: As the service answers.
         """
-        patience = self.patience()
-        while True:
-            try:
-                return self.call(method, request)
-            except UnavailableError as error:
-                patience.wait_or_raise(error)
+        return self.patience().outlast(lambda: self.call(method, request))
 
     def collect(self, method: Callable[..., Any], make_request: Callable[[], Any]) -> list[Any]:
         """All answers of a call that changes nothing; repeated while the service is unavailable.
@@ -109,13 +100,12 @@ class Side:
         Raises:
             MGitError: As the service answers.
         """
-        patience = self.patience()
-        while True:
-            try:
-                with self.stream(method, make_request()) as answers:
-                    return list(self.received(answers))
-            except UnavailableError as error:
-                patience.wait_or_raise(error)
+
+        def attempt() -> list[Any]:
+            with self.stream(method, make_request()) as answers:
+                return list(self.received(answers))
+
+        return self.patience().outlast(attempt)
 
     def stream(self, method: Callable[..., Any], request: Any) -> Answers:
         """The answers of a call with many; ``received`` counts them.

@@ -88,14 +88,15 @@ class ProcessPool:
 
     def _run_one(self, prepared: PreparedPair) -> ModelTestRun:
         """The run of a test, which begins anew when a service that was away is back."""
-        patience = Patience(self._connection)
-        patience.got_through()  # The tests were planned by this service: it is worth waiting for.
-        while True:
-            attempt = self._attempt(prepared)
-            away = ErrorReason.SERVICE_UNAVAILABLE
-            if attempt.result.reason is not away or self._is_stopping:
-                return prepared.end(attempt)
-            patience.wait_or_raise(UnavailableError(away, attempt.result.error))
+        patience = Patience(self._connection, has_answered=True)
+        return prepared.end(patience.outlast(lambda: self._attempt_or_raise(prepared)))
+
+    def _attempt_or_raise(self, prepared: PreparedPair) -> Attempt:
+        attempt = self._attempt(prepared)
+        away = ErrorReason.SERVICE_UNAVAILABLE
+        if attempt.result.reason is away and not self._is_stopping:
+            raise UnavailableError(away, attempt.result.error)
+        return attempt
 
     def _attempt(self, prepared: PreparedPair) -> Attempt:
         process = self._take_process()

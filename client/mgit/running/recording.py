@@ -9,7 +9,7 @@ from mgit.connection import Connection, Patience
 from mgit.graph import new_request_id
 from mgit.running.messages import read_result, write_result
 from mgit.running.runs import ModelTestRun
-from mgit_core.errors import FailedPreconditionError, MGitError, NotFoundError, UnavailableError
+from mgit_core.errors import FailedPreconditionError, MGitError, NotFoundError
 from mgit_core.model_tests import ModelTestOutcome, ModelTestResult
 from mgit_proto.v1 import model_tests_pb2
 
@@ -77,18 +77,13 @@ class Recorder:
         request = model_tests_pb2.RecordResultsRequest(
             results=[write_result(run.result) for run in runs], request_id=new_request_id()
         )
-        patience = Patience(self._connection)
-        patience.got_through()  # The tests were planned by this service: it is worth waiting for.
-        while True:
-            try:
-                answer = self._connection.call(self._connection.model_tests.RecordResults, request)
-            except UnavailableError as error:
-                patience.wait_or_raise(error)
-                continue
-            return [
-                replace(run, result=replace(read_result(result), model=run.result.model))
-                for run, result in zip(runs, answer.results, strict=True)
-            ]
+        answer = Patience(self._connection, has_answered=True).outlast(
+            lambda: self._connection.call(self._connection.model_tests.RecordResults, request)
+        )
+        return [
+            replace(run, result=replace(read_result(result), model=run.result.model))
+            for run, result in zip(runs, answer.results, strict=True)
+        ]
 
 
 def _lost(result: ModelTestResult, error: MGitError) -> ModelTestResult:

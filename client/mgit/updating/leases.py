@@ -48,13 +48,7 @@ def outlast(connection: Connection, call: Callable[[], T]) -> T:
     Raises:
         MGitError: As the service answers, or SERVICE_UNAVAILABLE.
     """
-    patience = Patience(connection)
-    patience.got_through()  # Whoever has a cascade to work at has heard from its service.
-    while True:
-        try:
-            return call()
-        except UnavailableError as error:
-            patience.wait_or_raise(error)
+    return Patience(connection, has_answered=True).outlast(call)
 
 
 def is_lost(error: Exception) -> bool:
