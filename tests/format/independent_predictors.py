@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 
@@ -144,7 +145,55 @@ def _multiples(kind: int, payload: bytes, count: int) -> list[int]:
     return [int.from_bytes(planes[at::count], "little", signed=True) for at in range(count)]
 
 
-_PREDICTORS = {1: _base, 2: _mask, 3: _combination, 4: _cast, 5: _low_rank, 6: _scale, 7: _lattice}
+def _ties(parameters: bytes, joined: bytes, raw_size: int) -> bytes:
+    numbers, scale, *thresholds = struct.unpack("<BdQQ", parameters)
+    pieces = [words(joined[at : at + raw_size], numbers) for at in range(0, len(joined), raw_size)]
+    assert len(pieces) == 3
+    found = [_elected(numbers, scale, thresholds, base, sides) for base, *sides in zip(*pieces, strict=True)]
+    return content_of(numbers, found)
+
+
+def _elected(numbers: int, scale: float, thresholds: list[int], base: int, sides: list[int]) -> int:
+    """The word of one number of a TIES merge."""
+    work: Callable[[float], float] = (lambda value: value) if numbers == 7 else single
+    start = value_of(base, numbers)
+    kept = []
+    for side, threshold in zip(sides, thresholds, strict=True):
+        change = 0.0 if side == base else work(value_of(side, numbers) - start)
+        kept.append(change if _magnitude(change, is_double=numbers == 7) >= threshold else 0.0)
+    total = work(kept[0] + kept[1])
+    if math.isnan(total):
+        return rounded(math.nan, numbers)
+    counting = [
+        at
+        for at, change in enumerate(kept)
+        if change and (change > 0) - (change < 0) == (total > 0) - (total < 0)
+    ]
+    if not counting:
+        return base
+    if len(counting) == 1 and scale == 1:
+        return sides[counting[0]]
+    mean = total / 2 if len(counting) == 2 else kept[counting[0]]
+    return rounded(work(start + work(work(scale) * work(mean))), numbers)
+
+
+def _magnitude(value: float, *, is_double: bool) -> int:
+    infinity = 0x7FF0_0000_0000_0000 if is_double else 0x7F80_0000
+    if math.isnan(value):
+        return infinity + 1
+    return int.from_bytes(struct.pack("<d" if is_double else "<f", abs(value)), "little")
+
+
+_PREDICTORS = {
+    1: _base,
+    2: _mask,
+    3: _combination,
+    4: _cast,
+    5: _low_rank,
+    6: _scale,
+    7: _lattice,
+    8: _ties,
+}
 
 
 def predict(predictor: int, parameters: bytes, joined: bytes, raw_size: int) -> bytes:

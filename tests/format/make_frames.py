@@ -22,7 +22,7 @@ from mgit_core.coding.floats import Rounding, narrow
 from mgit_core.coding.grouped import GROUPED_FORMATS
 from mgit_core.coding.numbers import NumberFormat, layout_of, words_of
 from mgit_core.coding.ordered import differences
-from mgit_core.coding.predictors import cast, combination, lattice, low_rank, mask, predict, scale
+from mgit_core.coding.predictors import cast, combination, lattice, low_rank, mask, predict, scale, ties
 from mgit_core.digest import Digest, DigestAlgorithm, digest_of
 
 FLOATS = [numbers for numbers in NumberFormat if numbers.is_float]
@@ -251,12 +251,33 @@ def add_combinations(vectors: Vectors, numbers: NumberFormat, sources: Sequence[
             add_exact(vectors, label, (Predictor.COMBINATION, parameters), found, COUNT * numbers.width)
 
 
+def add_ties(vectors: Vectors) -> None:
+    """Merges of two models by TIES, in every format: numbers that one side changed, both, none, and all are kept or few."""
+    for numbers in FLOATS:
+        base = content(numbers, COUNT, 4)
+        sides = [moved(base, numbers, seed) for seed in (9, 10)]
+        three = [
+            vectors.alone(f"source/ties-{numbers.name}-{at}", raw, 1) for at, raw in enumerate((base, *sides))
+        ]
+        words = [words_of(raw, numbers) for raw in (base, *sides)]
+        magnitudes = [np.sort(ties.magnitudes_of_change(words[0], side, numbers)) for side in words[1:]]
+        for share in (0, 50):
+            thresholds = (int(magnitudes[0][share]), int(magnitudes[1][share]))
+            for scale_of_mean in (1.0, 0.3):
+                parameters = ties.make_parameters(numbers, scale_of_mean, thresholds)
+                label = f"ties/{share}-{scale_of_mean}-{numbers.name}"
+                add_exact(
+                    vectors, label, (Predictor.TIES, parameters), vectors.whole(*three), COUNT * numbers.width
+                )
+
+
 def make_frames() -> list[dict[str, Any]]:
     """All vectors."""
     vectors = Vectors()
     add_alone(vectors)
     add_residues(vectors)
     add_predictions(vectors)
+    add_ties(vectors)
     return vectors.rows
 
 

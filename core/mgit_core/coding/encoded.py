@@ -87,6 +87,8 @@ class Predictor(enum.IntEnum):
     """The base times a factor."""
     LATTICE = 7
     """The base plus whole multiples of a step."""
+    TIES = 8
+    """Two models merged by TIES."""
 
 
 @dataclass(frozen=True, slots=True)

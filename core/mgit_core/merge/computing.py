@@ -1,76 +1,71 @@
-"""Numbers for conflicts, chunk by chunk, exactly as the predictors evaluate them, so that storing them costs little.
+"""Numbers for conflicts, each a predictor of the format: what is computed by it is stored with nothing left over.
 
 No result depends on the order of the sides: all that is done with both is a sum of two, which commutes, and every NaN
-becomes the one NaN of its format.
+that is computed becomes the one NaN of its format.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from typing_extensions import Buffer
 
-from mgit_core.coding.floats import Floats, narrow, widen, working_type
+from mgit_core.coding.encoded import Predictor
+from mgit_core.coding.floats import working_type
 from mgit_core.coding.numbers import NumberFormat, words_of
-from mgit_core.coding.predictors.combination import Order, make_parameters, predict
+from mgit_core.coding.predictors import combination, predict
+from mgit_core.coding.predictors import ties as ties_predictor
 
-__all__ = [
-    "TiesThresholds",
-    "average",
-    "average_parameters",
-    "find_threshold",
-    "largest_kept",
-    "task_arithmetic",
-    "task_parameters",
-    "ties",
-]
-
-Keys: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
+__all__ = ["Computation", "average", "find_threshold", "largest_kept", "task_arithmetic", "ties"]
 
 _DIGIT_BITS = 16
 
 
-def average_parameters(numbers: NumberFormat) -> bytes:
-    """Parameters of the predictor that gives the mean of two sources: (ours + theirs) / 2."""
-    return make_parameters(numbers, Order.SUM_THEN_DIVIDE)
+@dataclass(frozen=True, slots=True)
+class Computation:
+    """How chunks are computed; half types in float32, rounded once.
+
+    Attributes:
+        predictor: Which one.
+        parameters: Of it.
+    """
+
+    predictor: Predictor
+    parameters: bytes
+
+    def of(self, sources: Sequence[Buffer]) -> bytes:
+        """What comes of one chunk of each source, of equal size, in the order of the predictor."""
+        size_bytes = memoryview(sources[0]).nbytes
+        return predict(self.predictor, self.parameters, sources, size_bytes).tobytes()
 
 
-def average(numbers: NumberFormat, sides: Sequence[Buffer]) -> bytes:
-    """The mean of ours and theirs, of one chunk; half types in float32, rounded once."""
-    return predict(average_parameters(numbers), sides, memoryview(sides[0]).nbytes).tobytes()
+def average(numbers: NumberFormat) -> Computation:
+    """The mean of ours and theirs: (ours + theirs) / 2."""
+    return Computation(
+        Predictor.COMBINATION, combination.make_parameters(numbers, combination.Order.SUM_THEN_DIVIDE)
+    )
 
 
-def task_parameters(numbers: NumberFormat, scale: float) -> bytes:
-    """Parameters of the predictor for task arithmetic: base + (scale (ours - base) + scale (theirs - base))."""
-    return make_parameters(numbers, Order.TASKS_FIRST, (scale, scale))
+def task_arithmetic(numbers: NumberFormat, scale: float) -> Computation:
+    """Of base, ours and theirs: base + (scale (ours - base) + scale (theirs - base))."""
+    order = combination.Order.TASKS_FIRST
+    return Computation(Predictor.COMBINATION, combination.make_parameters(numbers, order, (scale, scale)))
 
 
-def task_arithmetic(numbers: NumberFormat, sources: Sequence[Buffer], scale: float) -> bytes:
-    """The base and both changes of it, of one chunk; half types in float32, rounded once.
+def ties(numbers: NumberFormat, thresholds: tuple[int, int], scale: float) -> Computation:
+    """The TIES merge of base, ours and theirs.
+
+    Numbers whose changes are of equal magnitude are kept or dropped together, so that nothing depends on where they
+    stand: of a tensor with many equal ones more than the density may be kept.
 
     Args:
         numbers: Format of the tensor.
-        sources: The chunk of base, ours and theirs.
-        scale: How much of the changes is added.
+        thresholds: Of the whole tensor, as ``find_threshold`` gives them for ours and theirs.
+        scale: How much of the mean is added.
     """
-    return predict(task_parameters(numbers, scale), sources, memoryview(sources[0]).nbytes).tobytes()
-
-
-class TiesThresholds:
-    """Which changes TIES keeps of one tensor: for each side the bits of the smallest magnitude among them.
-
-    The magnitudes are those of side - base in the working type. Numbers of equal magnitude are kept or dropped together,
-    so that nothing depends on where they stand: of a tensor with many equal ones more than the density may be kept.
-    """
-
-    __slots__ = ("ours", "theirs")
-
-    def __init__(self, ours: int, theirs: int) -> None:
-        self.ours = ours
-        self.theirs = theirs
+    return Computation(Predictor.TIES, ties_predictor.make_parameters(numbers, scale, thresholds))
 
 
 def largest_kept(count: int, density: float) -> int:
@@ -81,7 +76,7 @@ def largest_kept(count: int, density: float) -> int:
 def find_threshold(
     numbers: NumberFormat, pairs: Callable[[], Iterable[tuple[Buffer, Buffer]]], kept: int
 ) -> int:
-    """The bits of the magnitude that the ``kept``-th largest change of a tensor has. Exact; memory for 65,536 counts.
+    """The magnitude that the ``kept``-th largest change of a tensor has. Exact; memory for 65,536 counts.
 
     Goes through the tensor twice, or four times for float64: each pass settles 16 bits.
 
@@ -97,7 +92,9 @@ def find_threshold(
     for shift in range(bits - _DIGIT_BITS, -1, -_DIGIT_BITS):
         counts = np.zeros(1 << _DIGIT_BITS, np.int64)
         for base, side in pairs():
-            keys = _magnitudes(_change(numbers, base, side))
+            keys = ties_predictor.magnitudes_of_change(
+                words_of(base, numbers), words_of(side, numbers), numbers
+            )
             if shift + _DIGIT_BITS < bits:
                 keys = keys[keys >> keys.dtype.type(shift + _DIGIT_BITS) == prefix]
             digits = keys >> keys.dtype.type(shift) & keys.dtype.type((1 << _DIGIT_BITS) - 1)
@@ -107,62 +104,3 @@ def find_threshold(
         kept -= int(from_top[place - 1]) if place else 0
         prefix = prefix << _DIGIT_BITS | ((1 << _DIGIT_BITS) - 1 - place)
     return prefix
-
-
-def ties(numbers: NumberFormat, sources: Sequence[Buffer], thresholds: TiesThresholds, scale: float) -> bytes:
-    """One chunk of a TIES merge: changes trimmed, a sign elected for each number, and the mean of those that have it.
-
-    A number that neither side changed enough, or of which the changes cancel out, stays the base's, bit for bit. With
-    a scale of 1 a number that one side alone changed is that side's, bit for bit. Half types are computed in float32
-    and rounded once.
-
-    Args:
-        numbers: Format of the tensor.
-        sources: The chunk of base, ours and theirs.
-        thresholds: Of the whole tensor.
-        scale: How much of the mean is added.
-
-    Source: TIES-Merging (Yadav et al., 2023).
-    """
-    base, ours, theirs = sources
-    with np.errstate(all="ignore"):
-        start = widen(words_of(base, numbers), numbers)
-        changes = [
-            _trimmed(_change(numbers, base, side), threshold)
-            for side, threshold in ((ours, thresholds.ours), (theirs, thresholds.theirs))
-        ]
-        elected = np.sign(changes[0] + changes[1])
-        counted = [(np.sign(change) == elected) & (change != 0) for change in changes]
-        # NaN has no sign and equals nothing: what is not a number stays visible.
-        is_nan = np.isnan(elected)
-        total = np.where(counted[0], changes[0], 0) + np.where(counted[1], changes[1], 0)
-        mean = np.where(counted[0] & counted[1], total / 2, total).astype(start.dtype)
-        computed = (start + start.dtype.type(scale) * mean).astype(start.dtype)
-        words = narrow(np.where(is_nan, elected, computed).astype(start.dtype), numbers)
-        words = np.where(counted[0] | counted[1] | is_nan, words, words_of(base, numbers))
-        if scale == 1:
-            words = np.where(counted[0] & ~counted[1], words_of(ours, numbers), words)
-            words = np.where(counted[1] & ~counted[0], words_of(theirs, numbers), words)
-    return words.tobytes()
-
-
-def _change(numbers: NumberFormat, base: Buffer, side: Buffer) -> Floats:
-    """Side - base; zero where the bits are equal, also of infinities and NaN."""
-    words = words_of(base, numbers), words_of(side, numbers)
-    with np.errstate(all="ignore"):
-        change = np.subtract(widen(words[1], numbers), widen(words[0], numbers))
-    change[words[0] == words[1]] = 0
-    return change
-
-
-def _trimmed(change: Floats, threshold: int) -> Floats:
-    keys = _magnitudes(change)
-    return np.where(keys >= keys.dtype.type(threshold), change, change.dtype.type(0))
-
-
-def _magnitudes(values: Floats) -> Keys:
-    """Unsigned integers in the order of the magnitudes; NaN comes behind infinity, all of them as one."""
-    word = np.dtype("<u8") if values.dtype.itemsize == 8 else np.dtype("<u4")
-    infinity = np.array([np.inf], values.dtype).view(word)[0]
-    keys: Keys = np.minimum(np.abs(values).view(word), infinity + word.type(1))
-    return keys

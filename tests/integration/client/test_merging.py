@@ -120,6 +120,18 @@ def test_a_computed_merge_costs_next_to_nothing(family: Family, choice: str) -> 
         np.testing.assert_array_equal(mean if choice == "average" else tasks, found[name])
 
 
+def test_a_merge_by_ties_costs_next_to_nothing_before_and_after_a_repack(family: Family) -> None:
+    ours, theirs = family.pair(NAMES, NAMES)
+    merge = family.repo.merge(ours, theirs, name=f"{family.name}/merged", on_conflict="ties")
+    assert merge.model is not None
+    assert 0 < merge.stored_bytes < 0.02 * merge.model.size_bytes
+    before = merge.model.load()
+    family.repo.repack(progress=None)
+    storage = family.repo.model_statistics(merge.model)
+    assert {name for tensor in storage.tensors for name in tensor.predictors} == {"ties"}
+    np.testing.assert_equal(merge.model.load(), before)
+
+
 def test_passing_tests_accept_a_possible_conflict(family: Family) -> None:
     """They run on the staged model, by its uid, and their results stay with the published one."""
     ours, theirs = family.pair(("body.weight",), ("head_b.weight",), type="accepted")

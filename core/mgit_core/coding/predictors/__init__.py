@@ -14,7 +14,7 @@ from typing_extensions import Buffer
 
 from mgit_core.coding.encoded import Predictor
 from mgit_core.coding.numbers import NumberFormat
-from mgit_core.coding.predictors import base, cast, combination, lattice, low_rank, mask, scale
+from mgit_core.coding.predictors import base, cast, combination, lattice, low_rank, mask, scale, ties
 from mgit_core.coding.refusals import corrupt, unknown
 
 __all__ = ["MAX_SOURCE_BYTES", "complete_parameters", "predict"]
@@ -32,6 +32,7 @@ _PREDICTORS: dict[int, Callable[[bytes, Sequence[Buffer], int], npt.NDArray[np.u
     Predictor.LOW_RANK: low_rank.predict,
     Predictor.SCALE: scale.predict,
     Predictor.LATTICE: lattice.predict,
+    Predictor.TIES: ties.predict,
 }
 
 

@@ -18,7 +18,7 @@ from typing_extensions import Buffer
 from mgit_core.coding.floats import Floats, narrow, widen, working_type
 from mgit_core.coding.numbers import NumberFormat, Words
 from mgit_core.coding.predictors.blocks import by_blocks
-from mgit_core.coding.predictors.fields import Bytes, Fields, float_words, join_sources
+from mgit_core.coding.predictors.fields import Bytes, Fields, cut_sources, float_words
 from mgit_core.coding.refusals import corrupt, unknown
 
 __all__ = ["Order", "Steps", "make_parameters", "predict"]
@@ -88,7 +88,7 @@ def predict(parameters: bytes, sources: Sequence[Buffer], raw_size: int) -> Byte
     fields.end()
     if order not in _ORDERS or steps > Steps.EACH_AND_WEIGHTS:
         raise unknown(f"order of evaluation {order} with steps {steps}")
-    pieces = [float_words(piece, numbers) for piece in _pieces(sources, raw_size)]
+    pieces = [float_words(piece, numbers) for piece in cut_sources(sources, raw_size)]
     if not _fits(Order(order), len(pieces), len(weights)):
         raise corrupt(f"{len(weights)} weights for {len(pieces)} sources in order {order}")
     arithmetic = _Arithmetic(numbers, Order(order), Steps(steps))
@@ -185,19 +185,6 @@ _ORDERS: dict[Order, _Order] = {
     Order.TASKS_ONTO_BASE: _tasks_onto_base,
     Order.TASKS_FIRST: _tasks_first,
 }
-
-
-def _pieces(sources: Sequence[Buffer], raw_size: int) -> list[Bytes]:
-    """The sources joined and cut into pieces of the chunk's size; views where they have it already."""
-    whole = [join_sources([source]) for source in sources]
-    if not raw_size or not whole:
-        raise corrupt(f"{len(whole)} bases for {raw_size} bytes")
-    if all(piece.size == raw_size for piece in whole):
-        return whole
-    joined = join_sources(sources)
-    if joined.size % raw_size:
-        raise corrupt(f"{joined.size} bytes of bases for {raw_size} bytes")
-    return [joined[at : at + raw_size] for at in range(0, joined.size, raw_size)]
 
 
 def _fits(order: Order, sources: int, weights: int) -> bool:

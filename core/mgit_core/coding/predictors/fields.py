@@ -12,7 +12,7 @@ from typing_extensions import Buffer
 from mgit_core.coding.numbers import NumberFormat, Words, format_of_number, words_of
 from mgit_core.coding.refusals import corrupt
 
-__all__ = ["Fields", "float_words", "join_padded", "join_sources"]
+__all__ = ["Fields", "cut_sources", "float_words", "join_padded", "join_sources"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -78,6 +78,23 @@ def join_padded(sources: Sequence[Buffer], raw_size: int) -> Bytes:
     padded = np.zeros(raw_size, np.uint8)
     padded[: joined.size] = joined
     return padded
+
+
+def cut_sources(sources: Sequence[Buffer], raw_size: int) -> list[Bytes]:
+    """The sources joined and cut into pieces of ``raw_size``; views where they have it already.
+
+    Raises:
+        CorruptError: CHUNK_CORRUPT if they are no whole number of pieces, or none.
+    """
+    whole = [join_sources([source]) for source in sources]
+    if not raw_size or not whole:
+        raise corrupt(f"{len(whole)} bases for {raw_size} bytes")
+    if all(piece.size == raw_size for piece in whole):
+        return whole
+    joined = join_sources(sources)
+    if joined.size % raw_size:
+        raise corrupt(f"{joined.size} bytes of bases for {raw_size} bytes")
+    return [joined[at : at + raw_size] for at in range(0, joined.size, raw_size)]
 
 
 def float_words(content: Bytes, numbers: NumberFormat) -> Words:

@@ -11,25 +11,20 @@ from dataclasses import dataclass, field
 from mgit_core.chunking import chunk_sizes
 from mgit_core.coding.encoded import BaseRange, Predictor
 from mgit_core.coding.numbers import NumberFormat, format_of_dtype
-from mgit_core.coding.plans import ChunkPlan, Effort, Prediction
+from mgit_core.coding.plans import ChunkPlan, Prediction
 from mgit_core.digest import Digest
-from mgit_core.lineage import Relation
-from mgit_core.manifest import Manifest, Parameter, make_parameter
+from mgit_core.manifest import Parameter, make_parameter
 from mgit_core.merge.computing import (
-    TiesThresholds,
+    Computation,
     average,
-    average_parameters,
     find_threshold,
     largest_kept,
     task_arithmetic,
-    task_parameters,
     ties,
 )
 from mgit_core.merge.values import ConflictChoice, MergeOptions, PlannedParameter
 from mgit_core.ports.chunks import ChunkStore, ChunkWriter
-from mgit_core.prediction.relatives import Relative
 from mgit_service.use_cases.backend import Backend, finish_surely, in_thread
-from mgit_service.use_cases.prediction.planning import TensorPlanner
 
 __all__ = ["ParameterComputer"]
 
@@ -57,7 +52,6 @@ class ParameterComputer:
 
     backend: Backend
     options: MergeOptions
-    relatives: Sequence[Manifest]
     computed: dict[str, Parameter] = field(default_factory=dict)
     stored_bytes: int = 0
 
@@ -70,7 +64,7 @@ class ParameterComputer:
             ResourceExhaustedError: DISK_FULL.
         """
         writer = self.backend.chunks.open_writer()
-        work = _Work(self.backend.chunks, writer, self.options, self._planner())
+        work = _Work(self.backend.chunks, writer, self.options)
         running: deque[tuple[asyncio.Task[list[_Made]], int]] = deque()
         made: dict[str, dict[int, Digest]] = {each.name: {} for each in parameters}
         try:
@@ -84,10 +78,6 @@ class ParameterComputer:
             await finish_surely(self._seal(writer, [task for task, _ in running]))
         self.stored_bytes = writer.stored_bytes
         self.computed = {each.name: self._parameter(each, made[each.name]) for each in parameters}
-
-    def _planner(self) -> TensorPlanner:
-        relatives = [Relative(parameters=manifest, relation=Relation.MERGED) for manifest in self.relatives]
-        return TensorPlanner(self.backend.chunks, relatives, Effort.FAST)
 
     async def _make(self, work: _Work, piece: _Piece) -> list[_Made]:
         return await in_thread(self.backend, work.make, piece)
@@ -164,66 +154,43 @@ class _Work:
     chunks: ChunkStore
     writer: ChunkWriter
     options: MergeOptions
-    planner: TensorPlanner
 
     def make(self, piece: _Piece) -> list[_Made]:
         """Compute and write all chunks of a piece."""
-        made: list[_Made] = []
-        for planned, run in piece.parts:
-            write = self._write_ties if planned.choice is ConflictChoice.TIES else self._write_combined
-            made += [_Made(planned.name, position, digest) for position, digest in write(planned, run)]
-        return made
+        return [
+            _Made(planned.name, position, digest)
+            for planned, run in piece.parts
+            for position, digest in self._write(planned, run)
+        ]
 
-    def _write_combined(self, planned: PlannedParameter, run: range) -> Iterator[tuple[int, Digest]]:
-        """Chunks that are a combination: the prediction is what they were computed by, so that it misses nothing."""
+    def _write(self, planned: PlannedParameter, run: range) -> Iterator[tuple[int, Digest]]:
+        """Chunks with the prediction that they were computed by, which misses nothing."""
         numbers, width = _format(planned)
-        parameters = self._parameters(planned, numbers)
+        computation = self._computation(planned, numbers)
         for position in run:
             sources = [each.chunks[position] for each in _sources(planned)]
-            raw = [self.chunks.read(source) for source in sources]
-            content = self._combine(planned, numbers, raw)
+            content = computation.of([self.chunks.read(source) for source in sources])
             ranges = tuple(BaseRange(source, 0, len(content)) for source in sources)
-            exact = Prediction(predictor=Predictor.COMBINATION, bases=ranges, parameters=parameters)
+            exact = Prediction(
+                predictor=computation.predictor, bases=ranges, parameters=computation.parameters
+            )
             # Where so many bases would be dear to read, one of them is better than none.
             near = Prediction(predictor=Predictor.BASE, bases=ranges[-1:])
             plan = ChunkPlan(numbers=numbers, predictions=(exact, near))
             yield position, self.writer.write(content, width=width, plan=plan)
 
-    def _combine(self, planned: PlannedParameter, numbers: NumberFormat, raw: Sequence[bytes]) -> bytes:
+    def _computation(self, planned: PlannedParameter, numbers: NumberFormat) -> Computation:
         if planned.choice is ConflictChoice.AVERAGE:
-            return average(numbers, raw)
-        return task_arithmetic(numbers, raw, self.options.scale)
-
-    def _parameters(self, planned: PlannedParameter, numbers: NumberFormat) -> bytes:
-        if planned.choice is ConflictChoice.AVERAGE:
-            return average_parameters(numbers)
-        return task_parameters(numbers, self.options.scale)
-
-    def _write_ties(self, planned: PlannedParameter, run: range) -> Iterator[tuple[int, Digest]]:
-        """A whole tensor, window by window: which changes are kept is known only when all were seen."""
-        numbers, width = _format(planned)
+            return average(numbers)
+        if planned.choice is ConflictChoice.TASK_ARITHMETIC:
+            return task_arithmetic(numbers, self.options.scale)
         base, ours, theirs = _sources(planned)
         kept = largest_kept(_side(planned).spec.size_bytes // numbers.width, self.options.density)
-        thresholds = TiesThresholds(
+        thresholds = (
             find_threshold(numbers, self._pairs(base, ours), kept),
             find_threshold(numbers, self._pairs(base, theirs), kept),
         )
-        per_window = max(1, _PIECE_BYTES * len(run) // max(1, _side(planned).spec.size_bytes))
-        for window in (run[at : at + per_window] for at in range(0, len(run), per_window)):
-            contents = {
-                position: ties(
-                    numbers,
-                    [self.chunks.read(each.chunks[position]) for each in (base, ours, theirs)],
-                    thresholds,
-                    self.options.scale,
-                )
-                for position in window
-            }
-            plan = self.planner.plan(planned.name, _side(planned).spec, contents)
-            for factor in plan.factors:
-                self.writer.write(factor, width=4)
-            for position, content in contents.items():
-                yield position, self.writer.write(content, width=width, plan=plan.chunks[position])
+        return ties(numbers, thresholds, self.options.scale)
 
     def _pairs(self, base: Parameter, side: Parameter) -> Callable[[], Iterator[tuple[bytes, bytes]]]:
         def begin() -> Iterator[tuple[bytes, bytes]]:

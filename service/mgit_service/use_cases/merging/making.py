@@ -74,7 +74,7 @@ class Making:
         self._step = material.wanted.step
         self._sides = material.sides
         self._plan = material.plan
-        self._computer = ParameterComputer(backend, self._order.options, self._relatives())
+        self._computer = ParameterComputer(backend, self._order.options)
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -105,9 +105,6 @@ class Making:
             async for size_bytes in steps:
                 done += size_bytes
                 yield MergeProgress(done, total)
-
-    def _relatives(self) -> list[Manifest]:
-        return [side.manifest for side in (self._contents.base, self._contents.ours, self._contents.theirs)]
 
     async def _draft(self, parameters: Sequence[Parameter]) -> tuple[Draft, MergeOutcome]:
         merged = await merge_files(self._backend, self._contents, self._plan.files, parameters)

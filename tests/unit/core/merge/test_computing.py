@@ -12,14 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mgit_core.coding.numbers import NumberFormat, format_of_dtype
-from mgit_core.merge.computing import (
-    TiesThresholds,
-    average,
-    find_threshold,
-    largest_kept,
-    task_arithmetic,
-    ties,
-)
+from mgit_core.merge.computing import average, find_threshold, largest_kept, task_arithmetic, ties
 from mgit_core.tensor import name_of_dtype
 
 FLOATS = [
@@ -39,17 +32,17 @@ def chunks(numbers: NumberFormat) -> st.SearchStrategy[list[bytes]]:
     return st.lists(st.binary(min_size=size, max_size=size), min_size=3, max_size=3)
 
 
-def thresholds(numbers: NumberFormat, three: Sequence[bytes], density: float) -> TiesThresholds:
+def thresholds(numbers: NumberFormat, three: Sequence[bytes], density: float) -> tuple[int, int]:
     base, ours, theirs = three
     kept = largest_kept(len(base) // numbers.width, density)
-    return TiesThresholds(
+    return (
         find_threshold(numbers, lambda: [(base, ours)], kept),
         find_threshold(numbers, lambda: [(base, theirs)], kept),
     )
 
 
 def ties_of(numbers: NumberFormat, three: Sequence[bytes], density: float, scale: float) -> bytes:
-    return ties(numbers, three, thresholds(numbers, three, density), scale)
+    return ties(numbers, thresholds(numbers, three, density), scale).of(three)
 
 
 @pytest.mark.parametrize("numbers", FLOATS)
@@ -58,10 +51,9 @@ def test_the_order_of_sides_does_not_matter(numbers: NumberFormat) -> None:
     @given(chunks(numbers), st.sampled_from((1.0, 0.3)), st.sampled_from((0.2, 0.5, 1.0)))
     def check(three: list[bytes], scale: float, density: float) -> None:
         base, ours, theirs = three
-        assert average(numbers, (ours, theirs)) == average(numbers, (theirs, ours))
-        assert task_arithmetic(numbers, (base, ours, theirs), scale) == task_arithmetic(
-            numbers, (base, theirs, ours), scale
-        )
+        assert average(numbers).of((ours, theirs)) == average(numbers).of((theirs, ours))
+        tasks = task_arithmetic(numbers, scale)
+        assert tasks.of((base, ours, theirs)) == tasks.of((base, theirs, ours))
         swapped = ties_of(numbers, (base, theirs, ours), density, scale)
         assert ties_of(numbers, (base, ours, theirs), density, scale) == swapped
 
@@ -99,9 +91,9 @@ def test_mean_and_task_arithmetic_are_rounded_once(kind: np.dtype[np.generic]) -
     wide = np.float64 if kind == np.float64 else np.float32
     old, mine, other = (array.astype(wide) for array in (base, ours, theirs))
     raw = [array.tobytes() for array in (base, ours, theirs)]
-    assert ((mine + other) / wide(2)).astype(kind).tobytes() == average(numbers, raw[1:])
+    assert ((mine + other) / wide(2)).astype(kind).tobytes() == average(numbers).of(raw[1:])
     wanted = (old + (wide(0.7) * (mine - old) + wide(0.7) * (other - old))).astype(kind)
-    assert wanted.tobytes() == task_arithmetic(numbers, raw, 0.7)
+    assert wanted.tobytes() == task_arithmetic(numbers, 0.7).of(raw)
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=str)

@@ -1,4 +1,4 @@
-"""The predictors without rules of their own: base, cast, low rank and scale; and their common entrance."""
+"""The predictors without rules of their own: base, cast, low rank, scale and TIES; and their common entrance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mgit_core.coding import predictors
 from mgit_core.coding.encoded import Predictor
 from mgit_core.coding.floats import Rounding
 from mgit_core.coding.numbers import NumberFormat, layout_of
-from mgit_core.coding.predictors import base, cast, low_rank, scale
+from mgit_core.coding.predictors import base, cast, low_rank, scale, ties
 from mgit_core.errors import CorruptError, ErrorReason
 
 F32 = NumberFormat.FLOAT32
@@ -30,7 +30,7 @@ def refused(
     assert caught.value.reason is reason
 
 
-@pytest.mark.parametrize(("predictor", "version"), [(0, 1), (8, 1), (255, 1), (1, 0), (1, 2)])
+@pytest.mark.parametrize(("predictor", "version"), [(0, 1), (9, 1), (255, 1), (1, 0), (1, 2)])
 def test_a_predictor_of_a_later_version_is_refused(predictor: int, version: int) -> None:
     with pytest.raises(CorruptError) as caught:
         predictors.predict(predictor, b"", [b"1234"], 4, version=version)
@@ -200,3 +200,32 @@ def test_factors_of_another_form_are_refused() -> None:
     for parameters, size in [(good[:-1], 8), (good + b"x", 8), (good, 7), (b"", 8), (b"\x02" + good[1:], 8)]:
         refused(ErrorReason.CHUNK_CORRUPT, Predictor.SCALE, parameters, [bytes(size)], size)
     refused(ErrorReason.UNKNOWN_FORMAT_VERSION, Predictor.SCALE, struct.pack("<Bd", 12, 1.0), [bytes(8)], 8)
+
+
+# ---- TIES; its numbers are tested where merges compute them
+
+
+def test_pieces_of_a_merge_may_come_in_any_ranges() -> None:
+    base, ours, theirs = (np.random.default_rng(seed).normal(0, 0.5, 500).astype("<f4") for seed in range(3))
+    parameters = ties.make_parameters(F32, 0.7, (0, 0))
+    whole = ties.predict(parameters, [base.data, ours.data, theirs.data], 2000)
+    cut = [base[:100].data, base[100:].data, ours.data, theirs[:7].data, theirs[7:].data]
+    assert ties.predict(parameters, cut, 2000).tobytes() == whole.tobytes()
+
+
+def test_a_merge_that_cannot_be_is_refused() -> None:
+    good = ties.make_parameters(F32, 1.0, (1, 2))
+    for parameters, sources in [
+        (good, [bytes(8)] * 2),
+        (good, [bytes(8)] * 4),
+        (good, [bytes(8), bytes(8), bytes(7)]),
+        (good, []),
+        (good[:-1], [bytes(8)] * 3),
+        (good + b"x", [bytes(8)] * 3),
+        (ties.make_parameters(F32, 1.0, (1 << 32, 0)), [bytes(8)] * 3),
+        (ties.make_parameters(BF16, 1.0, (0, 1 << 32)), [bytes(8)] * 3),
+        (ties.make_parameters(NumberFormat.UINT32, 1.0, (0, 0)), [bytes(8)] * 3),
+    ]:
+        refused(ErrorReason.CHUNK_CORRUPT, Predictor.TIES, parameters, sources, 8)
+    later = b"\x4d" + good[1:]
+    refused(ErrorReason.UNKNOWN_FORMAT_VERSION, Predictor.TIES, later, [bytes(8)] * 3, 8)
