@@ -15,6 +15,7 @@ from examples.minilm.training import TopicClassifier, accuracy, finetune
 from examples.minilm.variation import task_text
 from examples.minilm.weights import Model, Tensors, read_model
 from examples.robustness.damage import KINDS, damage, damaged, mixed
+from tokenizers import Tokenizer
 from torch import nn
 from transformers import BertConfig
 
@@ -38,6 +39,7 @@ _RATE = 5e-5
 _ROBUST_RATE = 1e-4
 _ROBUST_BATCH = 16
 _TEMPERATURE = 0.05
+_NEAR = 12
 _HELD_OUT = 256
 
 
@@ -47,9 +49,10 @@ def read_base() -> Tensors:
 
 
 def train_robust(weights: Tensors, *, steps: int, seed: int) -> Tensors:
-    """The encoder taught to give for a damaged text what it gave for the text itself; it learns no task.
+    """The encoder taught to give for a damaged text what it gave for the text itself, and to tell what stands near it.
 
-    It sees the halves of the label sets that are trained on, without their labels.
+    It learns no task: it sees the halves of the label sets that are trained on, in the order of the source and
+    without their labels.
     """
     rows = tuple(row for number in LABEL_SETS for row in _label_set(number).train)
     training = Training(label_set=1, steps=steps, learning_rate=_ROBUST_RATE, seed=seed, batch=_ROBUST_BATCH)
@@ -88,23 +91,34 @@ def measure(weights: Tensors, task: int, kind: int) -> float:
 def _losses(
     student: TopicClassifier, teacher: TopicClassifier, rows: tuple[Row, ...], training: Training
 ) -> Iterator[torch.Tensor]:
-    """How far a damaged text is from the teacher's vector of the text, and how near to those of the batch's others.
+    """How far a damaged text is from the teacher's vector of the text, and whether texts are told from the batch's others.
 
-    Distance alone would be small too if all texts came together; the others keep them apart (InfoNCE, arXiv 1807.03748).
+    Distance alone would be small too if all came together; telling them apart (InfoNCE, arXiv 1807.03748) by the teacher's
+    vectors keeps them where they were, and by what stands near them in the source brings together what is of one kind.
     """
     encoder = read_tokenizer(_TOKENS)
-    own = torch.arange(training.batch)
-    for turn, batch in enumerate(each_batch(rows, training)):
-        hurt = [
-            Row(damage(row.text, (place + turn) % (KINDS + 1)), row.label) for place, row in enumerate(batch)
-        ]
-        ids, mask, _ = tensors_of(encoder, batch)
+    places = tuple(Row(row.text, place) for place, row in enumerate(rows))
+    for turn, batch in enumerate(each_batch(places, training)):
+        hurt = [damage(row.text, (at + turn) % (KINDS + 1)) for at, row in enumerate(batch)]
+        near = [rows[(row.label + 1 + (at + turn) % _NEAR) % len(rows)].text for at, row in enumerate(batch)]
         with torch.inference_mode():
-            wanted = teacher.pooled(ids, mask)
-        ids, mask, _ = tensors_of(encoder, hurt)
-        found = student.pooled(ids, mask)
-        likeness = nn.functional.cosine_similarity(found[:, None], wanted.clone()[None], dim=2)
-        yield nn.functional.cross_entropy(likeness / _TEMPERATURE, own) + 1 - likeness.diagonal().mean()
+            wanted = _vectors(teacher, encoder, [row.text for row in batch])
+        wanted = wanted.clone()
+        found, neighbors = _vectors(student, encoder, hurt), _vectors(student, encoder, near)
+        apart = (_apart(found, neighbors) + _apart(neighbors, found)) / 2
+        distance = 1 - nn.functional.cosine_similarity(found, wanted).mean()
+        yield _apart(found, wanted) + distance + apart
+
+
+def _vectors(network: TopicClassifier, encoder: Tokenizer, texts: Sequence[str]) -> torch.Tensor:
+    ids, mask, _ = tensors_of(encoder, [Row(text, 0) for text in texts])
+    return network.pooled(ids, mask)
+
+
+def _apart(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Small where each row of ``found`` is nearer to the same row of ``wanted`` than to all others."""
+    likeness = nn.functional.normalize(found, dim=1) @ nn.functional.normalize(wanted, dim=1).T
+    return nn.functional.cross_entropy(likeness / _TEMPERATURE, torch.arange(len(found)))
 
 
 def _encoder(weights: Tensors) -> TopicClassifier:
