@@ -81,6 +81,20 @@ def test_a_process_that_is_closed_leaves_nothing_behind(faulty_address: str, scr
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.parametrize(("own", "found"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")])
+def test_threads_that_wait_leave_the_cores_to_others_where_nobody_set_otherwise(
+    faulty_address: str, monkeypatch: pytest.MonkeyPatch, own: dict[str, str], found: str
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    before = children()
+    process = ModelTestProcess(Endpoint(address=faulty_address))
+    [pid] = children() - before
+    assert psutil.Process(pid).environ()["OMP_WAIT_POLICY"] == found
+    process.close()
+
+
 def test_a_kill_from_another_thread_ends_a_run(
     process: ModelTestProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
