@@ -104,7 +104,7 @@ def test_encodings_have_names_also_those_of_later_versions() -> None:
 
 
 def test_predictors_have_names_also_those_of_later_versions() -> None:
-    assert [predictor_name(number) for number in range(9)] == [
+    assert [predictor_name(number) for number in range(10)] == [
         "none",
         "base",
         "mask",
@@ -113,7 +113,8 @@ def test_predictors_have_names_also_those_of_later_versions() -> None:
         "low-rank",
         "scale",
         "lattice",
-        "unknown-8",
+        "ties",
+        "unknown-9",
     ]
 
 
@@ -156,7 +157,7 @@ def test_what_a_later_version_predicted_is_refused_and_not_guessed(frame: Encode
 
 @pytest.mark.parametrize(
     "changes",
-    [{"encoding": 7}, {"encoding": 255}, {"encoding_version": 2}, {"predictor": 8, "predictor_version": 1}],
+    [{"encoding": 7}, {"encoding": 255}, {"encoding_version": 2}, {"predictor": 9, "predictor_version": 1}],
 )
 def test_an_unknown_encoding_is_refused(changes: dict[str, int]) -> None:
     with pytest.raises(CorruptError) as caught:
