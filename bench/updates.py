@@ -1,7 +1,7 @@
 """The paper's update tables, G2 and G5, with a small encoder: 90 cells each, before and after a robustness update.
 
-Tasks and seeds stand below and were fixed before the first run, and so were the steps, after a pilot with other seeds on
-four tasks, three of them here too. Everything is kept in a stack of its own in the cache folder, so a run that is cut
+Tasks and seeds stand below and were fixed before the first run, and so were the steps, after pilots with other seeds that
+saw six of these nine tasks. Everything is kept in a stack of its own in the cache folder, so a run that is cut
 goes on where it was: models that are there are not made again, an update is resumed, and measured cells are kept.
 """
 
