@@ -23,10 +23,6 @@ pytest_plugins = ["tests.neo4j_server", "tests.running_service", "tests.second_s
 # Read by torch when it is first imported: threads that wait by spinning starve the servers beside them.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# Read by every Java of the run. A Neo4j of a test ends before the work of the second compiler pays: without it a start
-# and the first queries take half the processor time.
-os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
-
 # A run in the background of a shell script inherits an ignored SIGINT, which its children would ignore too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -72,7 +72,8 @@ class ManagedNeo4j:
     Attributes:
         home: Folder with everything of this server.
         jars: The distribution.
-        is_throw_away: For tests: no authentication, and old transaction logs go at once.
+        is_throw_away: For tests: no authentication, old transaction logs go at once, and what was planned stays
+            planned however the graph changes.
     """
 
     home: Path
@@ -261,6 +262,9 @@ def _configuration(bolt: int, http: int, is_throw_away: bool) -> str:  # noqa: F
         "server.bolt.telemetry.enabled": "false",
         "dbms.security.allow_csv_import_from_file_urls": "false",
     }
+    if is_throw_away:
+        # A graph that is filled and emptied again and again would have each query planned every ten seconds.
+        settings["dbms.cypher.min_replan_interval"] = "1d"
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 

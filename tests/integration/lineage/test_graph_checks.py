@@ -320,7 +320,7 @@ async def planned(raw: RawGraph, query: str) -> set[str]:
     """Operators of the plan of a query."""
     parameters = {"limit": 1, "dimensions": DIMENSIONS, "known": [], "after": "", "size": 1, "ids": [1]}
     async with raw.driver.session() as session:
-        result = await session.run(f"EXPLAIN {query}", parameters)  # type: ignore[arg-type]
+        result = await session.run(f"CYPHER replan=force EXPLAIN {query}", parameters)  # type: ignore[arg-type]
         plan = (await result.consume()).plan
     found, left = set(), [plan]
     while left:

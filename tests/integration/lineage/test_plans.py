@@ -111,7 +111,7 @@ class Plans:
     def operators(self, query: str, **parameters: object) -> list[str]:
         """Operators of the plan of a query, from the last step to the first."""
         with self.driver.session() as session:
-            summary = session.run(f"EXPLAIN {query}", parameters).consume()  # type: ignore[arg-type]
+            summary = session.run(f"CYPHER replan=force EXPLAIN {query}", parameters).consume()  # type: ignore[arg-type]
         assert summary.plan is not None
         found, left = [], [summary.plan]
         while left:
@@ -235,7 +235,7 @@ def test_counts_of_edges_and_tensors_come_from_the_count_store(plans: Plans) -> 
 def test_a_fix_stops_the_walk_itself(plans: Plans, walk: str) -> None:
     """Fixes and relations are looked at by the step that walks, not filtered from paths that it chose."""
     with plans.driver.session() as session:
-        plan = session.run(f"EXPLAIN {BUG_WALKS[walk]}", PARAMETERS).consume().plan  # type: ignore[arg-type]
+        plan = session.run(f"CYPHER replan=force EXPLAIN {BUG_WALKS[walk]}", PARAMETERS).consume().plan  # type: ignore[arg-type]
     left, walked = [plan], ""
     while left:
         step = left.pop()

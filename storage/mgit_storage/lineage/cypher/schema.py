@@ -110,8 +110,8 @@ MIGRATIONS: tuple[tuple[LiteralString, ...], ...] = (
     ),
 )
 
-# Is the database empty? Counts stop at the first node.
-COUNT_NODES: LiteralString = "MATCH (n) WITH n LIMIT 1 RETURN count(n) AS nodes"
+# Is the database empty, but for what a schema says about itself? Counts stop at the first node.
+COUNT_NODES: LiteralString = "MATCH (n) WHERE NOT n:Migration WITH n LIMIT 1 RETURN count(n) AS nodes"
 
 # Binds a graph to a store, or finds what it is bound to. Index: store_key.
 BIND: LiteralString = """
