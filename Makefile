@@ -33,7 +33,7 @@ demo: setup ## Start the local stack, derive a real model family, store it, show
 	$(BIN)/python -m examples.demo
 
 test: setup ## Run every test against a real Neo4j.
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses auto --no-loadscope-reorder
 
 soak: setup ## Run the long fault series.
 	$(BIN)/python -m pytest -o addopts="--import-mode=importlib --strict-markers -ra" tests/soak

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # What a test trusts or starts is never the user's.
 _HOME = tempfile.TemporaryDirectory(prefix="mgit-tests-home-")
 os.environ["MGIT_HOME"] = _HOME.name
 
 _MOST_PROCESSES = 4
-_TESTS = Path(__file__).parent
-_TOGETHER = frozenset({"collaborate"})
+_TOGETHER = frozenset({"tests/integration/collaborate", "tests/integration/local"})
 
 pytest_plugins = ["tests.neo4j_server", "tests.running_service", "tests.second_stack"]
 
@@ -31,13 +31,17 @@ hypothesis.settings.register_profile("mgit", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("mgit")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and those of a folder whose services are for all of it."""
-    for item in items:
-        folder = item.path.parent
-        group = folder if folder.name in _TOGETHER else item.path
-        item.add_marker(pytest.mark.xdist_group(group.relative_to(_TESTS).as_posix()))
+class _Scheduling(LoadScopeScheduling):
+    """Keeps the tests of a file in one process, and those of a folder whose services are for all of it."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        folder = file.rpartition("/")[0]
+        return folder if folder in _TOGETHER else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _Scheduling:
+    return _Scheduling(config, log)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
