@@ -19,7 +19,6 @@ from mgit.local.distribution import fetch_neo4j
 from mgit.local.neo4j import ManagedNeo4j, free_port
 from mgit_storage.lineage.cypher.schema import COUNT_NODES
 
-
 # Read by every Java of the run. A Neo4j of a few tests ends before the work of the second compiler pays: without it a
 # start and the first queries take half the processor time.
 _QUICK = "-XX:TieredStopAtLevel=1"

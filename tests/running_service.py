@@ -64,6 +64,8 @@ class RunningService:
         return _json_lines(self.log)
 
     def channel(self, *options: tuple[str, Any]) -> grpc.Channel:
+        # A connection that others share would look for a service that starts again only after a while.
+        options = (*options, ("grpc.use_local_subchannel_pool", 1))
         if self.credentials is None:
             return grpc.insecure_channel(self.address, options=options)
         return grpc.secure_channel(self.address, self.credentials, options=options)

@@ -40,6 +40,9 @@ _LASTING = (
 )
 _LASTING_TIMEOUT_S = 2.0
 _ASK_TIMEOUT_S = 3.0
+# Channels of a process share connections, and with them how long a refused one waits: a repository that was open while
+# the service was away would have it look away from the next one for up to two minutes.
+_OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 _REASON = re.compile(r"(?P<message>.*) \((?P<reason>[A-Z0-9_]+)\)")
 _MAX_LOG_BYTES = 16 << 20
 # A local stack is plaintext on the loopback device, and its Neo4j is the one that the caller names.
@@ -132,7 +135,7 @@ def _refusal(health: ServiceHealth) -> MGitError:
 
 def ask_health(address: str, *, timeout_s: float = _ASK_TIMEOUT_S) -> ServiceHealth:
     """How the service at ``address`` says it is; one that does not answer is told as a problem."""
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(address, options=_OWN_CONNECTION) as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)  # Its stubs have no methods.
         try:
             answer = health.Check(health_pb2.HealthCheckRequest(), timeout=timeout_s)

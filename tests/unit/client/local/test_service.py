@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import HealthServicer
 
 from mgit.local import service
 from mgit.local.ports import LOOPBACK, free_port
@@ -41,6 +45,24 @@ def test_where_nobody_answers_health_says_so(nowhere: str) -> None:
 
     assert not health.is_serving
     assert nowhere in health.problems[0]
+
+
+@pytest.mark.slow
+def test_health_is_asked_on_a_connection_of_its_own(nowhere: str) -> None:
+    """One that was refused a moment ago, for somebody else in this process, is no answer."""
+    with grpc.insecure_channel(nowhere) as refused:
+        with pytest.raises(grpc.RpcError, match="connect"):
+            health_pb2_grpc.HealthStub(refused).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        server = grpc.server(ThreadPoolExecutor(1))
+        health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(), server)
+        server.add_insecure_port(nowhere)
+        server.start()
+        try:
+            health = ask_health(nowhere)
+        finally:
+            server.stop(None).wait()
+
+    assert "Method not found!" in health.problems[0], "a server without our own services answers so"
 
 
 @pytest.mark.slow
