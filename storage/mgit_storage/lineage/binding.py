@@ -28,6 +28,7 @@ class Neo4jStoreBinding(StoreBinding):
         bound = await self._session.rows(cypher.STATE)
         if not bound:
             checks.check_both_empty(graph_is_empty=not nodes[0]["nodes"], store_is_empty=store_is_empty)
+            await self._level()  # What a later version made is refused before anything is bound to it.
             bound = await self._session.auto_commit(cypher.BIND, store_id=store_id)
         checks.check_bound(bound[0]["store_id"], store_id)
         await self._migrate()

@@ -136,6 +136,21 @@ async def test_a_graph_of_a_later_version_is_refused(emptied: TestServer, raw: R
     assert error.value.reason is ErrorReason.SCHEMA_TOO_NEW
 
 
+async def test_an_empty_graph_of_a_later_version_is_not_bound(emptied: TestServer, raw: RawGraph) -> None:
+    await raw.rows("CREATE (:Migration {number: 1000})")
+    with pytest.raises(FailedPreconditionError) as error:
+        await bind(emptied)
+    assert error.value.reason is ErrorReason.SCHEMA_TOO_NEW
+    assert await raw.rows("MATCH (s:Store) RETURN s") == []
+
+
+async def test_a_graph_with_nothing_but_its_schema_is_bound(emptied: TestServer, raw: RawGraph) -> None:
+    await bind(emptied)
+    await raw.rows("MATCH (n) WHERE NOT n:Migration DETACH DELETE n")
+    await bind(emptied, OTHER_ID)
+    assert [row["id"] for row in await raw.rows("MATCH (s:Store) RETURN s.id AS id")] == [OTHER_ID]
+
+
 async def test_a_graph_that_was_replaced_is_noticed(lineage: Lineage, raw: RawGraph) -> None:
     await raw.rows("MATCH (s:Store) SET s.id = $other", other=OTHER_ID)
     with pytest.raises(FailedPreconditionError) as error:
