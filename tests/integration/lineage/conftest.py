@@ -29,7 +29,7 @@ class RawGraph:
 
 @pytest.fixture
 async def emptied(neo4j_server: TestServer) -> AsyncIterator[TestServer]:
-    """The run's server, without a node before and after the test."""
+    """The run's server, with nothing but its schema and the record of it before and after the test."""
     await empty(neo4j_server)
     yield neo4j_server
     await empty(neo4j_server)
